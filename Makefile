@@ -1,0 +1,63 @@
+# Every target brings what it needs: `make demo` is all that a fresh checkout has to be told.
+# Needed on the machine: GNU make 3.81 or newer, Python 3.11 or newer, openssl.
+
+PYTHON ?= python3
+CONTAINER ?= docker
+IMAGE ?= mailproxy:dev
+DEMO_ARGS ?=
+PYTEST_ARGS ?=
+
+BIN := .venv/bin
+READY := .venv/.ready
+CRD := crds/mailproxies.mailproxy.dev.yaml
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# Platform-neutral: hashes of the wheels for all systems, and no address of any package index.
+PIP_COMPILE := CUSTOM_COMPILE_COMMAND="make locks" $(BIN)/pip-compile --quiet --no-config \
+	--generate-hashes --no-header --no-emit-index-url --no-emit-find-links \
+	--no-emit-trusted-host --strip-extras --upgrade
+
+.PHONY: help demo test lint crds binaries image locks clean
+
+help: ## List these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(READY) ## Show the operator at work on a real control plane (options in DEMO_ARGS)
+	$(BIN)/python -m tests.demo $(DEMO_ARGS)
+
+test: $(READY) ## Run all tests that need neither root nor a cluster (options in PYTEST_ARGS)
+	$(BIN)/pytest $(PYTEST_ARGS)
+
+lint: $(READY) ## Check style, formatting, types and the layers' imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+crds: $(READY) ## Generate the CRD from the models
+	$(BIN)/mailproxy crd > $(CRD).new
+	mv $(CRD).new $(CRD)
+
+binaries: $(READY) ## Find or build the test servers and fetch Traefik's CRDs; once, minutes
+	$(BIN)/python -m tests.controlplane.binaries
+
+image: ## Build the operator's container image (its name in IMAGE, the builder in CONTAINER)
+	$(CONTAINER) build --tag $(IMAGE) .
+
+locks: $(READY) ## Raise the pinned Python packages to the newest that pyproject.toml allows
+	$(PIP_INSTALL) pip-tools==7.6.2
+	$(PIP_COMPILE) --output-file requirements.lock pyproject.toml
+	$(PIP_COMPILE) --extra dev --build-deps-for editable \
+		--output-file requirements-dev.lock pyproject.toml
+
+clean: ## Remove .venv and all that make and the tests left here; built binaries stay cached
+	rm -rf .venv .demo dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(READY): pyproject.toml requirements-dev.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "mailproxy needs Python 3.11 or newer; '$(PYTHON)' is:" \
+			"$$($(PYTHON) --version 2>&1). Name another: make PYTHON=python3.12" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(PIP_INSTALL) --require-hashes --requirement requirements-dev.lock
+	$(PIP_INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@
