@@ -1,0 +1,58 @@
+"""A reflector of widgets that runs, and what it has told."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from tests.engine.fault_server import FaultServer
+from tests.engine.waiting import VirtualTime, until
+
+from mailproxy.kube.client import KubeClient
+from mailproxy.kube.reflector import ObjectKey, Pace, Reflector
+from mailproxy.kube.resource import Resource
+
+WIDGETS = Resource("example.dev", "v1", "widgets", "Widget")
+A, B, C = (ObjectKey("ns", name) for name in "abc")
+
+
+class Watched:
+    """A reflector of the widgets' sizes, and what it has told."""
+
+    def __init__(self, client: KubeClient, idle: float = 75.0, **options: Any) -> None:
+        self.time = VirtualTime()
+        self.changes: list[ObjectKey] = []
+        self.syncs: list[tuple[bool, str | None]] = []
+        self.reflector: Reflector[Any] = Reflector(
+            client,
+            WIDGETS,
+            project=options.pop("project", lambda item: item["size"]),
+            on_change=self.changes.append,
+            on_sync=lambda: self.syncs.append((self.reflector.served, self.reflector.error)),
+            pace=Pace(idle=idle, clock=self.time.clock, sleep=self.time.sleep),
+            **options,
+        )
+
+    @property
+    def sizes(self) -> dict[str, Any]:
+        return {key.name: size for key, size in self.reflector.objects.items()}
+
+
+@asynccontextmanager
+async def watching(server: FaultServer, client: KubeClient, **options: Any) -> AsyncIterator[Any]:
+    """A reflector that has synced and watches."""
+    async with running(client, **options) as watched:
+        await until(lambda: server.streams)
+        yield watched
+
+
+@asynccontextmanager
+async def running(client: KubeClient, **options: Any) -> AsyncIterator[Watched]:
+    watched = Watched(client, **options)
+    task = asyncio.create_task(watched.reflector.run())
+    try:
+        yield watched
+        assert not task.done(), task
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
