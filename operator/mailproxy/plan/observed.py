@@ -1,0 +1,244 @@
+"""What was observed: the few fields of cluster objects that decisions rest on.
+
+Each `read_*` function projects one object as the API server sends it (a dict that may lack any
+optional field, or hold null for it) to an immutable value; nothing else of the object is kept.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from typing import Any
+
+from mailproxy.api.base import GROUP
+from mailproxy.api.networks import NETWORK_RULES, Network
+
+Address = IPv4Address | IPv6Address
+Object = Mapping[str, Any]
+Labels = tuple[tuple[str, str], ...]
+
+MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
+MANAGER = "mailproxy-operator"
+NAME_LABEL = f"{GROUP}/name"
+EDGE_ANNOTATION = f"{GROUP}/edge-pods"
+
+FINISHED_PHASES = frozenset({"Succeeded", "Failed"})
+
+
+@dataclass(frozen=True)
+class ContainerPort:
+    name: str
+    port: int
+    host_port: int | None
+
+
+@dataclass(frozen=True)
+class Container:
+    """One container; `arguments` are `command` and `args`, `environment` only literal values."""
+
+    image: str
+    arguments: tuple[str, ...]
+    environment: tuple[tuple[str, str], ...]
+    ports: tuple[ContainerPort, ...]
+
+
+@dataclass(frozen=True)
+class Pod:
+    """One pod. `addresses` are `status.podIPs`; a hostNetwork pod has its node's."""
+
+    namespace: str
+    name: str
+    node: str
+    phase: str
+    addresses: tuple[Address, ...]
+    host_network: bool
+    version_label: str
+    containers: tuple[Container, ...]
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it may still open connections: it exists and has not finished."""
+        return self.phase not in FINISHED_PHASES
+
+
+@dataclass(frozen=True)
+class ServicePort:
+    """One TCP port of a Service; `target` is a number or the name of a container port."""
+
+    name: str
+    port: int
+    target: int | str
+
+
+@dataclass(frozen=True)
+class Node:
+    name: str
+    addresses: tuple[Address, ...]
+    pod_cidrs: tuple[Network, ...]
+
+
+@dataclass(frozen=True)
+class Endpoints:
+    """One EndpointSlice of a PROXY Service: whose it is, and whether any pod in it is ready.
+
+    `owner` is the MailProxy's name, from our label, which Kubernetes copies from the Service.
+    """
+
+    owner: str
+    ready: bool
+
+
+@dataclass(frozen=True)
+class Child:
+    """Identity of an object that carries our label, or has the name of one of our children."""
+
+    kind: str
+    name: str
+    uid: str
+    resource_version: str
+    controller_uid: str | None
+    labels: Labels = ()
+    edge_annotation: str = ""
+
+    def is_owned_by(self, uid: str, name: str) -> bool:
+        """Whether the MailProxy `name` with `uid` owns it, or lost only its owner reference."""
+        if self.controller_uid is not None:
+            return self.controller_uid == uid
+        return dict(self.labels).items() >= {MANAGED_BY_LABEL: MANAGER, NAME_LABEL: name}.items()
+
+    @property
+    def owner(self) -> str:
+        """Name of the MailProxy that the object says it belongs to."""
+        return dict(self.labels).get(NAME_LABEL, "")
+
+
+@dataclass(frozen=True)
+class Service:
+    """A Service: an edge's, by selector and ports, or a child of ours."""
+
+    namespace: str
+    name: str
+    selector: Labels
+    ports: tuple[ServicePort, ...]
+    child: Child
+
+
+@dataclass(frozen=True)
+class PodSet:
+    """Pods of one namespace that carry all of `labels`."""
+
+    namespace: str
+    labels: Labels = field(default=())
+
+
+def sorted_labels(labels: Mapping[str, str] | None) -> Labels:
+    return tuple(sorted((labels or {}).items()))
+
+
+def parse_addresses(texts: Iterable[Any]) -> tuple[Address, ...]:
+    """Addresses that another pod's packets can come from, sorted and each once; the rest is left.
+
+    The API server takes any text for a node's address, and Python takes any text, line breaks
+    too, behind the `%` of a zone: what has a zone is no address here.
+    """
+    found = {address for text in texts if (address := _parse_address(text)) is not None}
+    return tuple(sorted(found, key=lambda address: (address.version, int(address))))
+
+
+def _parse_address(text: Any) -> Address | None:
+    if not isinstance(text, str) or "%" in text:
+        return None
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return None
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
+    is_foreign = not (address.is_unspecified or address.is_loopback or address.is_multicast)
+    return address if is_foreign else None
+
+
+def _networks(texts: Iterable[Any]) -> tuple[Network, ...]:
+    """Networks that hold to the same rules as those that users write; the rest is left out."""
+    return tuple(
+        ip_network(text)
+        for text in texts
+        if isinstance(text, str) and all(rule.holds(text) for rule in NETWORK_RULES)
+    )
+
+
+def read_pod(body: Object) -> Pod:
+    metadata, spec, status = body["metadata"], body.get("spec") or {}, body.get("status") or {}
+    addresses = [entry.get("ip") for entry in status.get("podIPs") or []]
+    return Pod(
+        namespace=metadata["namespace"],
+        name=metadata["name"],
+        node=spec.get("nodeName") or "",
+        phase=status.get("phase") or "Pending",
+        addresses=parse_addresses(addresses or [status.get("podIP")]),
+        host_network=bool(spec.get("hostNetwork")),
+        version_label=(metadata.get("labels") or {}).get("app.kubernetes.io/version") or "",
+        containers=tuple(_read_container(c) for c in spec.get("containers") or []),
+    )
+
+
+def _read_container(body: Object) -> Container:
+    environment = {e["name"]: e["value"] for e in body.get("env") or [] if e.get("value")}
+    return Container(
+        image=body.get("image") or "",
+        arguments=(*(body.get("command") or ()), *(body.get("args") or ())),
+        environment=tuple(sorted(environment.items())),
+        ports=tuple(
+            ContainerPort(port.get("name") or "", port["containerPort"], port.get("hostPort"))
+            for port in body.get("ports") or []
+            if (port.get("protocol") or "TCP") == "TCP"
+        ),
+    )
+
+
+def read_service(body: Object) -> Service:
+    metadata, spec = body["metadata"], body.get("spec") or {}
+    return Service(
+        namespace=metadata["namespace"],
+        name=metadata["name"],
+        selector=sorted_labels(spec.get("selector")),
+        ports=tuple(
+            ServicePort(
+                port.get("name") or "", port["port"], port.get("targetPort") or port["port"]
+            )
+            for port in spec.get("ports") or []
+            if (port.get("protocol") or "TCP") == "TCP"
+        ),
+        child=read_child(body, "Service"),
+    )
+
+
+def read_node(body: Object) -> Node:
+    spec, status = body.get("spec") or {}, body.get("status") or {}
+    addresses = [
+        entry.get("address")
+        for entry in status.get("addresses") or []
+        if entry.get("type") in ("InternalIP", "ExternalIP")
+    ]
+    cidrs = spec.get("podCIDRs") or [spec.get("podCIDR")]
+    return Node(body["metadata"]["name"], parse_addresses(addresses), _networks(cidrs))
+
+
+def read_endpoints(body: Object) -> Endpoints:
+    conditions = (endpoint.get("conditions") or {} for endpoint in body.get("endpoints") or [])
+    # A missing `ready` means unknown, which is to be taken as true (EndpointSlice API).
+    owner = (body["metadata"].get("labels") or {}).get(NAME_LABEL, "")
+    return Endpoints(owner, ready=any(c.get("ready") is not False for c in conditions))
+
+
+def read_child(body: Object, kind: str) -> Child:
+    metadata = body["metadata"]
+    owners = metadata.get("ownerReferences") or []
+    return Child(
+        kind=kind,
+        name=metadata["name"],
+        uid=metadata["uid"],
+        resource_version=metadata["resourceVersion"],
+        controller_uid=next((o["uid"] for o in owners if o.get("controller")), None),
+        labels=sorted_labels(metadata.get("labels")),
+        edge_annotation=(metadata.get("annotations") or {}).get(EDGE_ANNOTATION, ""),
+    )

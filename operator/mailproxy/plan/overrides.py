@@ -1,0 +1,103 @@
+"""Files that make docker-mailserver expect PROXY headers, and the list of whom Dovecot believes.
+
+Postfix has no such list: it believes a header from anyone who reaches a port that expects one. So
+what a client address would otherwise be good for (relaying, XCLIENT, no rate limits) is taken away
+there. Only the table of mail services and parsed networks get into these files.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
+from pathlib import PurePosixPath
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from mailproxy.api.networks import Network
+from mailproxy.api.spec import Listeners
+from mailproxy.plan.ports import MAIL_SERVICES, Daemon, MailService, find_services
+
+TRUST_DIRECTORY = "/etc/mailproxy/trust"
+TRUST_FILE = "dovecot-trust.conf"
+
+# Dovecot 2.3 hands the value to a program in its environment, where Linux allows 128 KiB for one
+# variable. More than 2000 of the longest networks fit.
+MAX_TRUST_CHARACTERS = 100_000
+
+_POSTFIX_DAEMONS = frozenset({Daemon.POSTSCREEN, Daemon.SMTPD})
+
+_ENVIRONMENT = Environment(
+    loader=PackageLoader("mailproxy", "plan/templates"),
+    undefined=StrictUndefined,
+    autoescape=False,  # noqa: S701  these are configuration files, not HTML
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
+    auto_reload=False,
+)
+_FILES = {
+    Listeners.SEPARATE: ("dovecot.cf", "user-patches.sh"),
+    Listeners.SHARED: ("dovecot.cf", "postfix-master.cf"),
+}
+_TEMPLATES = {
+    listeners: {name: _ENVIRONMENT.get_template(f"{name}.j2") for name in names}
+    for listeners, names in _FILES.items()
+}
+
+
+def render_overrides(listeners: Listeners, services: Sequence[MailService]) -> dict[str, str]:
+    """Files that docker-mailserver reads once, when it starts, by their names.
+
+    Both kinds of listeners need `dovecot.cf`; `Separate` also `user-patches.sh`, since no other
+    override can add a service to Postfix, and `Shared` also `postfix-master.cf`. Order and
+    duplicates of `services` do not matter.
+    """
+    chosen = find_services(service.name for service in services)
+    postfix = [service for service in chosen if service.daemon in _POSTFIX_DAEMONS]
+    dovecot = [service for service in chosen if service.daemon not in _POSTFIX_DAEMONS]
+    context = {
+        "separate": listeners == Listeners.SEPARATE,
+        "trust_path": PurePosixPath(TRUST_DIRECTORY, TRUST_FILE),
+        "smtp": next((s for s in postfix if s.daemon == Daemon.POSTSCREEN), None),
+        "submissions": [s for s in postfix if s.daemon == Daemon.SMTPD],
+        "postfix_ports": [s.proxy_port for s in MAIL_SERVICES if s.daemon in _POSTFIX_DAEMONS],
+        "logins": [
+            (daemon, list(rows)) for daemon, rows in groupby(dovecot, key=lambda s: s.daemon)
+        ],
+    }
+    return {name: template.render(context) for name, template in _TEMPLATES[listeners].items()}
+
+
+def render_trust(networks: Iterable[Network]) -> dict[str, str]:
+    """File that tells Dovecot whose PROXY header to believe; an empty list trusts nobody.
+
+    Networks are sorted and each stands there once, exactly as wide as it came: neighbours are not
+    collapsed. Nothing is cut off a list that is too long either, as it would be chance whose
+    clients are refused: the caller renders the empty list instead and says so.
+
+    Raises:
+        ValueError: The list is longer than `MAX_TRUST_CHARACTERS`, or an address has a zone.
+    """
+    # Dovecot stops reading at the first bad entry without an error: only parsed networks get here.
+    ordered = sorted(set(networks), key=lambda n: (n.version, int(n.network_address), n.prefixlen))
+    trusted = " ".join(map(_format_network, ordered))
+    if len(trusted) > MAX_TRUST_CHARACTERS:
+        raise ValueError(
+            f"{len(ordered)} trusted networks make {len(trusted)} characters, more than the"
+            f" {MAX_TRUST_CHARACTERS} that Dovecot is given at once"
+        )
+    return {TRUST_FILE: f"haproxy_trusted_networks = {trusted}".rstrip() + "\n"}
+
+
+def overrides_hash(files: Mapping[str, str]) -> str:
+    """Short fingerprint of rendered files: equal for equal names and contents, in any order."""
+    text = json.dumps(dict(files), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _format_network(network: Network) -> str:
+    address = network.network_address
+    if address.version == 6 and address.scope_id is not None:
+        # A zone is free text: Python parses `fe80::1%x 10.0.0.1`.
+        raise ValueError("an address with a zone cannot be trusted")
+    return str(address if network.prefixlen == network.max_prefixlen else network)

@@ -1,0 +1,147 @@
+"""The decision: from a MailProxy and the observed world to the objects that should be."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from mailproxy.api.mailproxy import MailProxy
+from mailproxy.api.networks import Network
+from mailproxy.api.spec import EdgeType, ProxyProtocolField, Switch
+from mailproxy.api.status import Reason
+from mailproxy.plan import manifests
+from mailproxy.plan.conflicts import find_conflict
+from mailproxy.plan.edge import Edge, RoutedPort, discover_edge, dump_pod_set, route_ports
+from mailproxy.plan.manifests import Manifest
+from mailproxy.plan.observed import Child, Node, Pod, PodSet, Service
+from mailproxy.plan.overrides import render_overrides, render_trust
+from mailproxy.plan.ports import find_services
+from mailproxy.plan.trust import Trust, as_network, decide_trust, sort_networks
+
+ChildId = tuple[str, str]  # kind and name; the namespace is the MailProxy's
+
+TRAEFIK_KINDS = frozenset({"IngressRouteTCP", "ServersTransportTCP"})
+CHILD_KINDS = TRAEFIK_KINDS | {"ConfigMap", "NetworkPolicy", "Service"}
+
+
+@dataclass(frozen=True)
+class World:
+    """What was observed for one MailProxy.
+
+    `pods` are those of `pod_set`; `nodes` are there only where trust depends on them. `children`
+    carry our label and this MailProxy's name. `has_ready_endpoints` is None before Kubernetes has
+    looked for pods behind the PROXY Service. `missing_kinds` are not served by the API server.
+    """
+
+    others: tuple[MailProxy, ...] = ()
+    edge_service: Service | None = None
+    pod_set: PodSet | None = None
+    pods: tuple[Pod, ...] = ()
+    nodes: Mapping[str, Node] = field(default_factory=dict)
+    has_ready_endpoints: bool | None = None
+    missing_kinds: frozenset[str] = frozenset()
+    children: Mapping[ChildId, Child] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Why one child is not as it should be; `reason` belongs to a condition."""
+
+    child: ChildId
+    reason: Reason
+    message: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What should be. Children of `kept_kinds` stay as they are: neither applied nor pruned."""
+
+    edge: Edge
+    ports: tuple[RoutedPort, ...]
+    trust: Trust
+    conflict: str | None
+    children: tuple[Manifest, ...]
+    kept_kinds: frozenset[str] = frozenset()
+    problems: tuple[Problem, ...] = ()
+
+    def find_stale(self, children: Mapping[ChildId, Child]) -> list[Child]:
+        """Children that exist and should not, of the kinds that this plan decides about."""
+        wanted = {child_id(manifest) for manifest in self.children}
+        wanted |= {problem.child for problem in self.problems}
+        return [
+            child
+            for key, child in sorted(children.items())
+            if key not in wanted and child.kind not in self.kept_kinds
+        ]
+
+
+def child_id(manifest: Manifest) -> ChildId:
+    return manifest["kind"], manifest["metadata"]["name"]
+
+
+def build_plan(proxy: MailProxy, world: World) -> Plan:
+    """Decide what should be; the same input always gives the same plan."""
+    spec = proxy.spec
+    edge = discover_edge(spec.edge, world.edge_service, world.pod_set, world.pods)
+    ports = route_ports(spec, edge)
+    trust = decide_trust(spec.trust, edge.pods, world.nodes)
+    conflict = find_conflict(proxy, world.others, edge)
+    trust_map = _build_trust_map(proxy, edge, trust)
+    if conflict is not None:
+        # Nothing new is made, but what exists must not go on trusting pods that are gone.
+        present = child_id(trust_map) in world.children
+        return Plan(edge, ports, trust, conflict, (trust_map,) if present else (), CHILD_KINDS)
+    children = [trust_map, *_build_fixed(proxy, edge, trust)]
+    routes, kept = _build_routes(proxy, edge, ports)
+    missing = [r for r in routes if r["kind"] in world.missing_kinds]
+    children += [route for route in routes if route not in missing]
+    problems = tuple(_crd_missing(route) for route in missing)
+    return Plan(edge, ports, trust, None, tuple(children), kept, problems)
+
+
+def _build_trust_map(proxy: MailProxy, edge: Edge, trust: Trust) -> Manifest:
+    name = manifests.trust_name(proxy)
+    files = render_trust(trust.networks)
+    return manifests.build_config_map(proxy, name, files, dump_pod_set(edge.pod_set))
+
+
+def _build_fixed(proxy: MailProxy, edge: Edge, trust: Trust) -> list[Manifest]:
+    """Children that do not need Traefik: overrides, network policy, PROXY Service."""
+    spec = proxy.spec
+    services = find_services(spec.ports_by_name)
+    files = render_overrides(spec.listeners, services)
+    children = [manifests.build_config_map(proxy, manifests.overrides_name(proxy), files)]
+    if spec.network_policy == Switch.ENABLED:
+        admitted = _admitted_networks(proxy, edge, trust)
+        children.append(manifests.build_network_policy(proxy, edge.pod_set, admitted))
+    return [*children, manifests.build_service(proxy, services)]
+
+
+def _admitted_networks(proxy: MailProxy, edge: Edge, trust: Trust) -> tuple[Network, ...]:
+    """Networks that no pod selector covers: the user's own, and hostNetwork pods' addresses."""
+    hosts = [as_network(a) for pod in edge.pods if pod.host_network for a in pod.addresses]
+    if trust.host_nodes:
+        hosts += [network for network in trust.networks if network.num_addresses == 1]
+    return sort_networks([*proxy.spec.trust.networks, *hosts])
+
+
+def _build_routes(
+    proxy: MailProxy, edge: Edge, ports: tuple[RoutedPort, ...]
+) -> tuple[list[Manifest], frozenset[str]]:
+    """Routes, and the kinds to keep as they are while the edge is not known well enough."""
+    if proxy.spec.edge.type != EdgeType.TRAEFIK:
+        return [], frozenset()
+    if not edge.has_pods:
+        return [], TRAEFIK_KINDS
+    routes = [manifests.build_route(proxy, port) for port in ports]
+    if proxy.spec.edge.proxy_protocol.field == ProxyProtocolField.SERVERS_TRANSPORT:
+        routes.insert(0, manifests.build_servers_transport(proxy))
+    return routes, frozenset()
+
+
+def _crd_missing(manifest: Manifest) -> Problem:
+    kind, name = child_id(manifest)
+    return Problem(
+        (kind, name),
+        Reason.CRD_MISSING,
+        f"the API server does not serve {kind} ({manifests.TRAEFIK_API}): install Traefik's CRDs,"
+        " for example with its Helm chart",
+    )
