@@ -1,0 +1,1 @@
+"""The running operator: command line, kopf as the shell, probes."""

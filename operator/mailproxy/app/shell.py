@@ -1,0 +1,75 @@
+"""kopf as the shell: login, the watch that says "look again", start and stop. No more than that.
+
+kopf's state machine (create and update handlers, daemons, timers, indexes) is not used: it writes
+annotations and finalizers into users' objects and never notices a deletion that it has missed.
+With `on.event` and activities alone kopf writes nothing at all.
+"""
+
+import logging
+import random
+from typing import Any
+
+import aiohttp
+import kopf
+
+from mailproxy.api.base import GROUP, PLURAL, VERSION
+from mailproxy.engine.workqueue import WorkQueue
+from mailproxy.kube.client import KubeClient
+from mailproxy.kube.reflector import ObjectKey
+
+log = logging.getLogger(__name__)
+
+WATCHER_TASK = f"watcher for {PLURAL}"
+
+
+def build_registry(client: KubeClient, queue: WorkQueue[ObjectKey]) -> kopf.OperatorRegistry:
+    """Make the handlers; none of them decides anything."""
+    registry = kopf.OperatorRegistry()
+
+    @kopf.on.login(registry=registry)
+    async def login(**_: Any) -> kopf.AiohttpSession:
+        # A new session each time: kopf refuses one that it has seen fail, and closes it itself.
+        credentials = await client.credentials()
+        headers = {"Authorization": f"Bearer {credentials.token}"} if credentials.token else {}
+        connector = aiohttp.TCPConnector(limit=0, ssl=credentials.ssl_context)
+        session = aiohttp.ClientSession(
+            connector=connector, headers=headers, proxy=credentials.proxy
+        )
+        return kopf.AiohttpSession(server=credentials.server, aiohttp_session=session)
+
+    @kopf.on.startup(registry=registry)
+    async def started(**_: Any) -> None:
+        log.info("started")
+
+    @kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)
+    async def look_again(namespace: str | None, name: str | None, **_: Any) -> None:
+        queue.add(ObjectKey(namespace or "", name or ""))
+
+    @kopf.on.cleanup(registry=registry)
+    async def stopped(**_: Any) -> None:
+        log.info("stopped")
+
+    return registry
+
+
+def build_settings() -> kopf.OperatorSettings:
+    """Settings with the defects of kopf 1.45 in mind (docs/architecture.md, "kopf")."""
+    settings = kopf.OperatorSettings()
+    settings.peering.standalone = True
+    settings.scanning.disabled = True
+    settings.posting.enabled = False
+    settings.process.ultimate_exiting_timeout = 25
+    watch_seconds = random.randint(240, 300)  # noqa: S311 - spreads load, guards nothing
+    settings.watching.server_timeout = watch_seconds
+    settings.watching.client_timeout = watch_seconds + 15
+    settings.watching.connect_timeout = 10
+    # The inactivity timeout can cancel the watcher itself, which then never comes back.
+    settings.watching.inactivity_timeout = 10 * 365 * 86400
+    settings.watching.reconnect_backoff = 0.5
+    settings.watching.chunk_size = 500
+    settings.networking.request_timeout = 30
+    settings.networking.connect_timeout = 10
+    settings.networking.error_backoffs = [0.5, 1, 2, 4, 8, 15, *[30] * 30]
+    for chatty in ("kopf.objects", "kopf.activities"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    return settings

@@ -1,0 +1,1 @@
+"""The loop: caches, which object concerns whom, reconcile, writes."""

@@ -1,0 +1,89 @@
+"""Which MailProxies are to be looked at again when an object has changed."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
+
+from mailproxy.controller.stored import StoredProxy
+from mailproxy.kube.reflector import ObjectKey
+from mailproxy.plan.conflicts import edge_id
+from mailproxy.plan.observed import Child, Endpoints, Service
+from mailproxy.plan.plan import ChildId
+
+N = TypeVar("N")
+V = TypeVar("V")
+
+
+class ChildIndex:
+    """Children and endpoints by the MailProxy that they belong to, kept by the watches' changes."""
+
+    def __init__(self) -> None:
+        self._children: dict[ObjectKey, dict[ChildId, Child]] = defaultdict(dict)
+        self._endpoints: dict[ObjectKey, dict[str, Endpoints]] = defaultdict(dict)
+
+    def children(self, owner: ObjectKey) -> Mapping[ChildId, Child]:
+        """Children that carry the owner's name in their label."""
+        return self._children.get(owner, {})
+
+    def has_ready_endpoints(self, owner: ObjectKey) -> bool | None:
+        """Whether any pod behind the owner's PROXY Service is ready; None without a slice."""
+        slices = self._endpoints.get(owner)
+        return any(slice_.ready for slice_ in slices.values()) if slices else None
+
+    def change_child(
+        self, key: ObjectKey, old: Child | Service | None, new: Child | Service | None
+    ) -> set[ObjectKey]:
+        """Take over a change; returns the MailProxies that it concerns."""
+        before, after = _as_child(old), _as_child(new)
+        owners: set[ObjectKey] = set()
+        for child, is_there in ((before, False), (after, True)):
+            if child is None or not child.owner:
+                continue
+            owner = ObjectKey(key.namespace, child.owner)
+            owners.add(owner)
+            _set(self._children, owner, (child.kind, child.name), child if is_there else None)
+        return owners
+
+    def change_endpoints(
+        self, key: ObjectKey, old: Endpoints | None, new: Endpoints | None
+    ) -> set[ObjectKey]:
+        """Take over a change; returns the MailProxies that it concerns."""
+        owners: set[ObjectKey] = set()
+        for slice_, is_there in ((old, False), (new, True)):
+            if slice_ is None or not slice_.owner:
+                continue
+            owner = ObjectKey(key.namespace, slice_.owner)
+            owners.add(owner)
+            _set(self._endpoints, owner, key.name, slice_ if is_there else None)
+        return owners
+
+
+def _as_child(value: Child | Service | None) -> Child | None:
+    return value.child if isinstance(value, Service) else value
+
+
+def _set(index: dict[ObjectKey, dict[N, V]], owner: ObjectKey, name: N, value: V | None) -> None:
+    if value is not None:
+        index[owner][name] = value
+    elif owner in index:
+        index[owner].pop(name, None)
+        if not index[owner]:
+            del index[owner]
+
+
+def find_neighbours(
+    changed: Iterable[StoredProxy | None], all_proxies: Mapping[ObjectKey, StoredProxy]
+) -> set[ObjectKey]:
+    """MailProxies that could be in conflict with one of the changed ones: same edge or namespace.
+
+    `changed` are the states before and after, as both may stand in somebody's way.
+    """
+    proxies = [stored.proxy for stored in changed if stored is not None and stored.proxy]
+    edges = {edge_id(proxy.spec.edge) for proxy in proxies}
+    namespaces = {proxy.namespace for proxy in proxies}
+    return {
+        key
+        for key, stored in all_proxies.items()
+        if stored.proxy is not None
+        and (key.namespace in namespaces or edge_id(stored.proxy.spec.edge) in edges)
+    }

@@ -1,0 +1,147 @@
+"""One reconcile: observe, plan, apply, report; safe at any time and from any state."""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from mailproxy.api.base import GROUP, KIND, VERSION
+from mailproxy.api.mailproxy import MailProxy
+from mailproxy.api.status import Reason
+from mailproxy.controller.apply import Applier, OwnerGoneError
+from mailproxy.controller.resources import MAIL_PROXIES
+from mailproxy.controller.stored import StoredProxy
+from mailproxy.controller.world import Caches, NotSyncedError
+from mailproxy.engine.workqueue import Result
+from mailproxy.kube.client import KubeClient
+from mailproxy.kube.errors import NotFound
+from mailproxy.kube.events import EventRecorder
+from mailproxy.kube.reflector import ObjectKey
+from mailproxy.plan.plan import build_plan
+from mailproxy.plan.status import build_held_status, build_status, find_announcements
+
+RESYNC_SECONDS = (240, 360)  # bounds whatever was missed; jittered, and quiet when nothing was
+RECHECK_SECONDS = 30  # while a child is refused: nothing tells us when the cause is gone
+
+
+@dataclass(frozen=True)
+class _Written:
+    """The status that was written last, until the cache shows something newer than `before`."""
+
+    before: str
+    after: str
+    status: dict[str, Any]
+
+
+class Reconciler:
+    """Handles keys of the queue; any number of workers may share it."""
+
+    def __init__(
+        self,
+        caches: Caches,
+        client: KubeClient,
+        recorder: EventRecorder,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._caches = caches
+        self._client = client
+        self._recorder = recorder
+        self._now = now
+        self._applier = Applier(client)
+        self._written: dict[ObjectKey, _Written] = {}
+
+    async def reconcile(self, key: ObjectKey) -> Result:
+        """Bring the cluster to what the MailProxy `key` asks for, and say so in its status."""
+        stored = self._caches.proxy(key)
+        if stored is None or stored.is_deleting:
+            self._forget(key)
+            return Result()
+        if stored.proxy is None:
+            return await self._hold(stored, Reason.INVALID, f"{stored.errors}.")
+        if stored.proxy.spec.suspend:
+            message = (
+                "`spec.suspend` is true: nothing is written and trust no longer follows the edge."
+            )
+            return await self._hold(stored, Reason.SUSPENDED, message)
+        try:
+            return await self._follow(stored, stored.proxy)
+        except NotSyncedError as unknown:
+            if unknown.problem:
+                return await self._hold(stored, Reason.UNOBSERVABLE, f"{unknown.problem}.")
+            return Result()  # the watch brings the key back when it has delivered
+        except OwnerGoneError:
+            self._forget(key)
+            return Result()
+
+    async def _follow(self, stored: StoredProxy, proxy: MailProxy) -> Result:
+        world = self._caches.observe(stored.key, proxy)
+        plan = build_plan(proxy, world)
+        problems = await self._applier.apply(proxy, plan, world.children)
+        previous = self._known_status(stored)
+        status = build_status(proxy, world, plan, problems, previous, self._now())
+        await self._report(stored, status)
+        if problems:
+            return Result(requeue_after=RECHECK_SECONDS)
+        return Result(requeue_after=random.uniform(*RESYNC_SECONDS))  # noqa: S311 - no secret
+
+    async def _hold(self, stored: StoredProxy, reason: Reason, message: str) -> Result:
+        """Leave everything as it is and say why."""
+        previous = self._known_status(stored)
+        status = build_held_status(message, stored.generation, reason, previous, self._now())
+        await self._report(stored, status)
+        return Result(requeue_after=random.uniform(*RESYNC_SECONDS))  # noqa: S311 - no secret
+
+    def _known_status(self, stored: StoredProxy) -> dict[str, Any]:
+        written = self._written.get(stored.key)
+        if written and stored.resource_version == written.before:
+            return written.status
+        return stored.status
+
+    async def _report(self, stored: StoredProxy, status: dict[str, Any]) -> None:
+        """Write the status if it changed, then record events for what changed in it.
+
+        The resourceVersion makes sure that it is still this object: a uid is not looked at.
+        """
+        previous = self._known_status(stored)
+        if status == previous:
+            return
+        written = self._written.get(stored.key)
+        is_behind = written is not None and stored.resource_version == written.before
+        version = written.after if written and is_behind else stored.resource_version
+        manifest = {
+            "apiVersion": f"{GROUP}/{VERSION}",
+            "kind": KIND,
+            "metadata": {
+                "name": stored.key.name,
+                "namespace": stored.key.namespace,
+                "resourceVersion": version,
+            },
+            "status": status,
+        }
+        try:
+            answer = await self._client.apply(MAIL_PROXIES, manifest, subresource="status")
+        except NotFound:
+            raise OwnerGoneError from None
+        after = answer["metadata"]["resourceVersion"]
+        self._written[stored.key] = _Written(stored.resource_version, after, status)
+        await self._announce(stored, previous, status)
+
+    async def _announce(
+        self, stored: StoredProxy, previous: dict[str, Any], status: dict[str, Any]
+    ) -> None:
+        regarding = {
+            "apiVersion": f"{GROUP}/{VERSION}",
+            "kind": KIND,
+            "namespace": stored.key.namespace,
+            "name": stored.key.name,
+            "uid": stored.uid,
+        }
+        for event in find_announcements(previous, status):
+            await self._recorder.record(
+                regarding, event.type, event.reason, event.note, action="Reconcile"
+            )
+
+    def _forget(self, key: ObjectKey) -> None:
+        self._applier.forget(key)
+        self._written.pop(key, None)

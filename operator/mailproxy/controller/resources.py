@@ -1,0 +1,36 @@
+"""The kinds that the operator reads and writes, and what is kept of an object of each."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from mailproxy.api.base import GROUP, KIND, PLURAL, VERSION
+from mailproxy.controller.stored import read_proxy
+from mailproxy.kube.resource import Resource
+from mailproxy.plan.observed import read_child, read_endpoints, read_node, read_pod, read_service
+
+MAIL_PROXIES = Resource(GROUP, VERSION, PLURAL, KIND)
+PODS = Resource("", "v1", "pods", "Pod")
+NODES = Resource("", "v1", "nodes", "Node", namespaced=False)
+SERVICES = Resource("", "v1", "services", "Service")
+ENDPOINT_SLICES = Resource("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice")
+
+CHILDREN = {
+    resource.kind: resource
+    for resource in (
+        Resource("", "v1", "configmaps", "ConfigMap"),
+        Resource("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy"),
+        SERVICES,
+        Resource("traefik.io", "v1alpha1", "ingressroutetcps", "IngressRouteTCP"),
+        Resource("traefik.io", "v1alpha1", "serverstransporttcps", "ServersTransportTCP"),
+    )
+}
+
+PROJECTIONS: dict[Resource, Callable[[dict[str, Any]], Any]] = {
+    **{resource: partial(read_child, kind=kind) for kind, resource in CHILDREN.items()},
+    MAIL_PROXIES: read_proxy,
+    PODS: read_pod,
+    NODES: read_node,
+    SERVICES: read_service,
+    ENDPOINT_SLICES: read_endpoints,
+}
