@@ -1,0 +1,110 @@
+"""The operator killed, the API server restarted: what is right afterwards is what is there."""
+
+from itertools import count
+
+import pytest
+
+from tests.controlplane.api import wait_for
+from tests.integration.scene import SETTLE_SECONDS, Scene
+from tests.integration.stage import Stage
+
+PROXIES = 12
+
+
+def _apply_many(scene: Scene) -> list[str]:
+    """MailProxies that share an edge, each with a host name of its own."""
+    names = [f"mail{number:02}" for number in range(PROXIES)]
+    for name in names:
+        scene.apply(
+            name,
+            hostname=f"{name}.example.com",
+            mailServer={"podSelector": {"matchLabels": {"app": name}}},
+            ports=[{"name": "imaps", "sni": "Hostname"}],
+        )
+    return names
+
+
+def _is_complete(scene: Scene, names: list[str]) -> bool:
+    wanted = {("IngressRouteTCP", f"{name}-imaps") for name in names}
+    wanted |= {("ConfigMap", f"{name}-trust") for name in names}
+    wanted |= {("Service", f"{name}-proxy") for name in names}
+    return wanted <= set(scene.children())
+
+
+def test_killed_in_the_middle_of_work_it_finishes_after_a_restart(stage: Stage) -> None:
+    scene = stage.open()
+    scene.add_edge("10.1.0.1")
+    stage.operator.start()
+    names = _apply_many(scene)
+    for enough in count(5, 15):  # kill it at ever later points of the same work
+        wait_for(
+            lambda enough=enough: len(scene.children()) >= enough or _is_complete(scene, names),
+            SETTLE_SECONDS,
+        )
+        stage.operator.stop(grace_seconds=0)
+        if _is_complete(scene, names):
+            break
+        stage.operator.start()
+    scene.remove_proxy_pod("traefik-0")  # while nobody looks
+    scene.add_proxy_pod("traefik-9", "10.1.0.9")
+    stage.operator.start()
+    for name in names:
+        scene.wait_for_trust("10.1.0.9", name=name)
+    assert _is_complete(scene, names)
+
+
+def test_a_restart_alone_writes_nothing_that_was_right(stage: Stage) -> None:
+    scene = stage.open()
+    stage.operator.start()
+    scene.add_all()
+    versions, status = scene.versions(), scene.proxy()["metadata"]["resourceVersion"]
+    stage.operator.stop()
+    stage.operator.start()
+    scene.add_proxy_pod("traefik-9", "10.1.0.9")  # its effect shows that everything was looked at
+    scene.wait_for_trust("10.1.0.1", "10.1.0.2", "10.1.0.9")
+    changed = {key for key, version in scene.versions().items() if versions[key] != version}
+    assert changed == {("ConfigMap", "mail-trust")}
+    wait_for(lambda: scene.proxy()["metadata"]["resourceVersion"] != status, SETTLE_SECONDS)
+    assert "Traceback" not in stage.operator.log
+
+
+def test_deleted_while_it_was_down_a_mailproxy_is_not_served_any_more(stage: Stage) -> None:
+    scene = stage.open()
+    stage.operator.start()
+    scene.add_all()
+    stage.operator.stop()
+    scene.api.delete("MailProxy", "mail", scene.mail)
+    stage.operator.start()
+    wait_for(lambda: not scene.children(), SETTLE_SECONDS, lambda: f"{set(scene.children())}")
+    seen = len(stage.audit.writes())
+    scene.add_proxy_pod("traefik-9", "10.1.0.9")
+    scene.apply("newer")  # served after the pod's event, so that one had its chance
+    scene.wait_for_condition("Ready", "True", name="newer")
+    assert not [w for w in stage.audit.writes()[seen:] if w.name.startswith("mail-")]
+
+
+@pytest.mark.parametrize("kill", [False, True], ids=["terminated", "killed"])
+def test_it_lives_through_a_restart_of_the_api_server(stage: Stage, kill: bool) -> None:
+    scene = stage.open()
+    stage.operator.start()
+    scene.add_all()
+    for round_number in range(3):
+        stage.plane.restart_apiserver(kill=kill)
+        name, address = f"new-{round_number}", f"10.3.0.{round_number + 1}"
+        wait_for(lambda: scene.api.get("Pod", "traefik-0", scene.edge), SETTLE_SECONDS)
+        scene.add_proxy_pod(name, address)
+        expected = [f"10.3.0.{n + 1}" for n in range(round_number + 1)]
+        scene.wait_for_trust("10.1.0.1", "10.1.0.2", *expected)
+    assert not stage.operator.has_ended
+    assert stage.operator.probe("/healthz") == "ok"
+    assert "Traceback" not in stage.operator.log
+
+
+def test_sigterm_ends_it_within_seconds_with_code_zero(stage: Stage) -> None:
+    scene = stage.open()
+    stage.operator.start()
+    scene.add_all()
+    stage.operator.terminate()
+    wait_for(lambda: stage.operator.has_ended, 5, "the operator to end")
+    assert stage.operator.exit_code == 0
+    assert "Traceback" not in stage.operator.log
