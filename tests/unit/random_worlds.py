@@ -168,6 +168,7 @@ def clusters(draw: st.DrawFn, body: Body) -> list[Body]:
     for number in range(draw(_few)):
         rival = copy.deepcopy(draw(st.sampled_from([body, mail_proxy_body()])))
         rival["metadata"] |= {"name": f"rival-{number}", "uid": f"rival-{number}"}
+        rival["metadata"]["namespace"] = draw(st.sampled_from([proxy.namespace, "rivals"]))
         rival["metadata"]["creationTimestamp"] = f"2026-0{draw(st.integers(6, 7))}-01T10:00:00Z"
         objects.append(rival)
     return objects

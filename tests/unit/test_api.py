@@ -13,8 +13,9 @@ from pydantic import ValidationError
 
 from mailproxy.api.base import RULES_KEY
 from mailproxy.api.crd import build_crd
+from mailproxy.api.edge import EdgeSpec
 from mailproxy.api.mailproxy import MailProxy, describe_errors
-from mailproxy.api.spec import EdgeSpec, MailProxySpec, PortName, TrustSpec
+from mailproxy.api.spec import MailProxySpec, PortName, TrustSpec
 from mailproxy.api.status import MAX_TRUSTED_NETWORKS, MailProxyStatus
 from mailproxy.plan.trust import MAX_NETWORKS
 

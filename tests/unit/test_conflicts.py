@@ -167,6 +167,13 @@ def test_same_labels_in_different_namespaces_are_different_pods() -> None:
     assert accepted(a, aged("b", 2, mailServer=mail, edge=EDGE_B)) == ["a", "b"]
 
 
+def test_order_of_ports_does_not_change_the_message() -> None:
+    ports = [SMTP, {"name": "imap"}, IMAPS]
+    old, young = aged("old", 1, ports=ports), aged("young", 2, ports=ports)
+    turned = aged("young", 2, ports=ports[::-1])
+    assert conflict(turned, old) == conflict(young, old)
+
+
 def test_message_names_the_object_the_field_and_the_remedy() -> None:
     old, young = aged("old", 1, "there"), aged("young", 2)
     message = str(conflict(young, old))

@@ -200,6 +200,12 @@ def test_node_address_with_directives_in_it_does_not_reach_dovecot() -> None:
     assert trust_file(proxy, plan.children) == "haproxy_trusted_networks = 192.0.2.1\n"
 
 
+def test_finished_pods_are_left_out_wherever_they_come_from() -> None:
+    pods = [read_pod(pod_body("a", phase="Succeeded")), read_pod(pod_body("b", ["10.244.1.9"]))]
+    trust = decide_trust(mail_proxy().spec.trust, pods, {})
+    assert [str(network) for network in trust.networks] == ["10.244.1.9/32"]
+
+
 def many_pods(number: int) -> list[Any]:
     return [read_pod(pod_body(f"p{n}", [f"fd00:{n:x}:ffff::ffff"])) for n in range(number)]
 

@@ -1,19 +1,16 @@
 """`spec` of a MailProxy: what users write. Descriptions are what `kubectl explain` prints."""
 
-import re
 from enum import StrEnum
 from functools import cached_property
-from ipaddress import ip_address
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
-from pydantic_core import PydanticCustomError, PydanticKnownError
+from pydantic import AfterValidator, Field, model_validator
+from pydantic_core import PydanticCustomError
 
-from mailproxy.api.base import FIELD_PATH, ApiModel, Rule, drop_nulls, schema_rules
+from mailproxy.api.base import FIELD_PATH, ApiModel, Rule, schema_rules
+from mailproxy.api.edge import EdgeSpec, EdgeType
+from mailproxy.api.names import EntryPointName, Hostname, PodSelector, ruled
 from mailproxy.api.networks import TrustedNetwork
-
-_DNS_LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
-_LABEL_NAME = r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)"
 
 
 class PortName(StrEnum):
@@ -30,16 +27,6 @@ class PortName(StrEnum):
 
 
 IMPLICIT_TLS = frozenset({PortName.SUBMISSIONS, PortName.IMAPS, PortName.POP3S})
-
-
-class EdgeType(StrEnum):
-    TRAEFIK = "Traefik"
-    GENERIC = "Generic"
-
-
-class ProxyProtocolField(StrEnum):
-    SERVICE = "Service"
-    SERVERS_TRANSPORT = "ServersTransport"
 
 
 class Sni(StrEnum):
@@ -63,207 +50,6 @@ class Switch(StrEnum):
     DISABLED = "Disabled"
 
 
-def _matching(pattern: str, message: str) -> Rule:
-    regex = re.compile(pattern)
-    cel = f"self.matches('^{pattern}$')".replace("\\", "\\\\")
-    return Rule(cel, message, lambda text: regex.fullmatch(text) is not None)
-
-
-def _is_address(text: str) -> bool:
-    try:
-        return bool(ip_address(text))
-    except ValueError:
-        return False
-
-
-def _ruled(*rules: Rule) -> Any:
-    """Annotated metadata: the rules in the schema and the same rules in the model."""
-
-    def check(value: Any) -> Any:
-        for rule in rules:
-            rule.check(value)
-        return value
-
-    return AfterValidator(check), Field(json_schema_extra=schema_rules(*rules))
-
-
-_ENDS_IN_NUMBER = re.compile(r"[.][0-9]+\Z")  # no top-level domain does, but `010.0.0.1`
-_HOSTNAME_RULES = _ruled(
-    _matching(
-        r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)+",
-        "must be a fully qualified host name in lower case, such as `mail.example.com`, without"
-        " a wildcard and without a dot at its end",
-    ),
-    Rule(
-        "!isIP(self) && !self.matches('[.][0-9]+$')",
-        "must be a host name, not an address: it is what clients name in TLS",
-        lambda text: not _is_address(text) and _ENDS_IN_NUMBER.search(text) is None,
-    ),
-)
-_NAMESPACE_RULES = _ruled(
-    _matching(_DNS_LABEL, "must be the name of a namespace: lower-case letters, digits and `-`")
-)
-_SERVICE_RULES = _ruled(
-    _matching(_DNS_LABEL, "must be the name of a Service: lower-case letters, digits and `-`")
-)
-_INGRESS_CLASS_RULES = _ruled(
-    _matching(
-        rf"{_DNS_LABEL}(\.{_DNS_LABEL})*",
-        "must be the name of an IngressClass: lower-case letters, digits, `-` and `.`",
-    )
-)
-_ENTRY_POINT_RULES = _ruled(
-    _matching(
-        r"[A-Za-z0-9]([-A-Za-z0-9_]*[A-Za-z0-9])?",
-        "must be the name of a Traefik entryPoint: letters, digits, `-` and `_`",
-    )
-)
-_LABEL_VALUE_RULES = _ruled(
-    _matching(
-        rf"{_LABEL_NAME}?",
-        "must be a label value: at most 63 letters, digits, `-`, `_` and `.`, beginning and"
-        " ending with a letter or digit",
-    )
-)
-_LABEL_KEY = re.compile(rf"({_DNS_LABEL}(\.{_DNS_LABEL})*/)?{_LABEL_NAME}")
-_LABEL_KEYS_RULES = _ruled(
-    Rule(
-        f"self.all(key, key.size() <= 127 && key.matches('^{_LABEL_KEY.pattern}$'))".replace(
-            "\\", "\\\\"
-        ),
-        "must have label keys such as `app.kubernetes.io/name`, at most 127 characters each and at"
-        " most 63 behind the `/`",
-        lambda labels: all(len(k) <= 127 and _LABEL_KEY.fullmatch(k) for k in labels),
-    )
-)
-
-LabelValue = Annotated[str, Field(max_length=63), *_LABEL_VALUE_RULES]
-
-
-class PodSelector(ApiModel):
-    """Pods by their labels; all of them must match."""
-
-    match_labels: Annotated[
-        dict[str, LabelValue],
-        Field(
-            min_length=1,
-            max_length=8,
-            description="Labels that a pod must carry, all of them, with these values. At least"
-            " one: an empty selector would mean every pod of the namespace.",
-        ),
-        BeforeValidator(drop_nulls),
-        *_LABEL_KEYS_RULES,
-    ]
-
-
-def _refuse_boolean(value: Any) -> Any:
-    if isinstance(value, bool):  # `true` equals 1
-        raise PydanticKnownError("int_type")
-    return value
-
-
-class ProxyProtocolSpec(ApiModel):
-    """How the edge tells the mail server the client's address."""
-
-    version: Annotated[Literal[1, 2], BeforeValidator(_refuse_boolean)] = Field(
-        default=2,
-        description="Version of the PROXY protocol header that the edge sends: 2 (binary) or 1"
-        " (text). Postfix and Dovecot read both. Left out: 2.",
-    )
-    field: ProxyProtocolField = Field(
-        default=ProxyProtocolField.SERVICE,
-        description="Where Traefik is told to send the header: `Service` sets it in the routes"
-        " and works with every Traefik 3; `ServersTransport` makes a ServersTransportTCP, which"
-        " needs Traefik 3.5.3 or newer with its own CRDs. Never both: Traefik then ignores the"
-        " first. Left out: `Service`.",
-    )
-
-
-_GENERIC_FINDS_PODS = Rule(
-    "self.type != 'Generic' || has(self.podSelector) || has(self.serviceName)",
-    "an edge of type `Generic` needs `edge.podSelector` or `edge.serviceName`: without them its"
-    " pods cannot be found",
-    lambda edge: edge.type != EdgeType.GENERIC or bool(edge.pod_selector or edge.service_name),
-    reason="FieldValueRequired",
-)
-_CLASS_NEEDS_TRAEFIK = Rule(
-    "self.type == 'Traefik' || !has(self.ingressClassName)",
-    "`edge.ingressClassName` means something for `edge.type: Traefik` only: leave it out",
-    lambda edge: edge.type == EdgeType.TRAEFIK or edge.ingress_class_name is None,
-    field_path=".ingressClassName",
-    reason="FieldValueForbidden",
-)
-_TRANSPORT_NEEDS_TRAEFIK = Rule(
-    "self.type == 'Traefik' || self.proxyProtocol.field != 'ServersTransport'",
-    "`edge.proxyProtocol.field: ServersTransport` means something for `edge.type: Traefik` only:"
-    " leave it out",
-    lambda edge: (
-        edge.type == EdgeType.TRAEFIK
-        or edge.proxy_protocol.field != ProxyProtocolField.SERVERS_TRANSPORT
-    ),
-    field_path=".proxyProtocol",
-    reason="FieldValueForbidden",
-)
-_EDGE_RULES = (_GENERIC_FINDS_PODS, _CLASS_NEEDS_TRAEFIK, _TRANSPORT_NEEDS_TRAEFIK)
-
-DEFAULT_SERVICE_NAME = "traefik"
-
-
-class EdgeSpec(ApiModel):
-    """The proxy that clients connect to, and how it is found in the cluster."""
-
-    model_config = ApiModel.model_config | {"json_schema_extra": schema_rules(*_EDGE_RULES)}
-
-    type: EdgeType = Field(
-        default=EdgeType.TRAEFIK,
-        description="`Traefik`: routes are made and entryPoints are looked up. `Generic`: any"
-        " other proxy (HAProxy, NGINX, Envoy) that you route by hand to the PROXY Service; trust,"
-        " overrides and network policy are made all the same. Left out: `Traefik`.",
-    )
-    namespace: Annotated[str, Field(min_length=1, max_length=63), *_NAMESPACE_RULES] = Field(
-        default="traefik",
-        description="Namespace in which the proxy's pods and its Service are. Left out: `traefik`.",
-    )
-    service_name: Annotated[str, Field(min_length=1, max_length=63), *_SERVICE_RULES] | None = (
-        Field(
-            default=None,
-            description="The proxy's Service: its selector finds the proxy pods, its ports tell"
-            " which entryPoint is behind which public port. Left out: `traefik`, or no Service"
-            " at all where `podSelector` is given.",
-        )
-    )
-    pod_selector: PodSelector | None = Field(
-        default=None,
-        description="Finds the proxy pods by their labels when no Service does (hostPort,"
-        " DaemonSet). It wins over the Service's own selector. Every pod that carries these"
-        " labels is trusted: whoever may create pods in that namespace can join them. Left out:"
-        " the Service's own selector finds them.",
-    )
-    ingress_class_name: (
-        Annotated[str, Field(min_length=1, max_length=253), *_INGRESS_CLASS_RULES] | None
-    ) = Field(
-        default=None,
-        description="Class that the routes carry, for a Traefik that serves one class only."
-        " Left out: no class.",
-    )
-    proxy_protocol: ProxyProtocolSpec = Field(
-        default=ProxyProtocolSpec(),
-        description="Header with which the proxy tells the mail server the client's address. Left"
-        " out: version 2, set in the routes.",
-    )
-
-    @property
-    def resolved_service_name(self) -> str | None:
-        """Name of the edge's Service; None where only `podSelector` finds the pods."""
-        return self.service_name or (None if self.pod_selector else DEFAULT_SERVICE_NAME)
-
-    @model_validator(mode="after")
-    def _check_rules(self) -> Self:
-        for rule in _EDGE_RULES:
-            rule.check(self)
-        return self
-
-
 _SNI_NEEDS_IMPLICIT_TLS = Rule(
     "!has(self.sni) || self.sni == 'Any' || self.name in ['submissions', 'imaps', 'pop3s']",
     "`sni: Hostname` works only where TLS comes first: `submissions`, `imaps`, `pop3s`; on the"
@@ -284,12 +70,10 @@ class PortSpec(ApiModel):
         description="The mail service: `smtp` (25), `submission` (587, STARTTLS), `submissions`"
         " (465, TLS), `imap` (143), `imaps` (993), `pop3` (110), `pop3s` (995), `sieve` (4190)."
     )
-    entry_point: Annotated[str, Field(min_length=1, max_length=63), *_ENTRY_POINT_RULES] | None = (
-        Field(
-            default=None,
-            description="Traefik entryPoint that serves this port. Left out: the one behind the"
-            " Service's port of that number, else the one called `mail-<name>`.",
-        )
+    entry_point: EntryPointName | None = Field(
+        default=None,
+        description="Traefik entryPoint that serves this port. Left out: the one behind the"
+        " Service's port of that number, else the one called `mail-<name>`.",
     )
     sni: Sni | None = Field(
         default=None,
@@ -371,7 +155,7 @@ _DISTINCT_ENTRY_POINTS = Rule(
     "two ports must not name the same `entryPoint`: Traefik could not tell them apart",
     lambda ports: _is_distinct([port.entry_point for port in ports if port.entry_point]),
 )
-_PORTS_RULES = _ruled(_DISTINCT_ENTRY_POINTS)
+_PORTS_RULES = ruled(_DISTINCT_ENTRY_POINTS)
 
 
 def _is_distinct(values: list[Any]) -> bool:
@@ -408,7 +192,7 @@ class MailProxySpec(ApiModel):
 
     model_config = ApiModel.model_config | {"json_schema_extra": schema_rules(_ROUTES_NEED_TRAEFIK)}
 
-    hostname: Annotated[str, Field(min_length=1, max_length=253), *_HOSTNAME_RULES] = Field(
+    hostname: Hostname = Field(
         description="Name that mail clients connect to, fully qualified and in lower case; used"
         " in the routes of ports with `sni: Hostname`."
     )

@@ -9,8 +9,9 @@ from collections import defaultdict
 from collections.abc import Hashable, Iterable
 from itertools import chain
 
+from mailproxy.api.edge import EdgeSpec, EdgeType
 from mailproxy.api.mailproxy import MailProxy
-from mailproxy.api.spec import EdgeSpec, EdgeType, PortName
+from mailproxy.api.spec import PortName
 from mailproxy.plan.edge import Edge, route_ports
 from mailproxy.plan.observed import Labels, sorted_labels
 from mailproxy.plan.ports import MAIL_SERVICES
@@ -103,7 +104,7 @@ def _claims(proxy: MailProxy, names: dict[PortName, str]) -> dict[Claim, str]:
     """What the MailProxy wants for itself, and for which host name; `names` are entryPoints."""
     spec = proxy.spec
     claims: dict[Claim, str] = {}
-    for port in spec.ports:
+    for port in spec.ports_by_name.values():
         host = spec.hostname if port.by_hostname else ANY_HOST
         claims["entryPoint", names[port.name]] = host
         if not port.entry_point:

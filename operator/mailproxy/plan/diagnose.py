@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from mailproxy.api.edge import EdgeSpec, EdgeType
 from mailproxy.api.mailproxy import MailProxy
-from mailproxy.api.spec import EdgeSpec, EdgeType, MailProxySpec, TrustSource
+from mailproxy.api.spec import MailProxySpec, TrustSource
 from mailproxy.api.status import ConditionStatus, ConditionType, Reason
 from mailproxy.plan.edge import BROKEN_VERSION, Edge, RoutedPort
 from mailproxy.plan.manifests import service_name, trust_name

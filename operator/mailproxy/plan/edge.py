@@ -6,7 +6,9 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import chain, count, starmap
 
-from mailproxy.api.spec import EdgeSpec, EdgeType, MailProxySpec
+from mailproxy.api.edge import EdgeSpec, EdgeType
+from mailproxy.api.names import LABEL_KEY, LABEL_VALUE, NAMESPACE
+from mailproxy.api.spec import MailProxySpec
 from mailproxy.api.status import Reason
 from mailproxy.plan.observed import Container, Pod, PodSet, Service, sorted_labels
 from mailproxy.plan.ports import MailService, find_services
@@ -20,12 +22,6 @@ _VARIABLE = re.compile(r"TRAEFIK_ENTRYPOINTS_(?P<name>[a-z0-9-]+)_ADDRESS", re.I
 _CONFIG_FILE = re.compile(r"--?configfile(=.*)?", re.IGNORECASE | re.DOTALL)
 _ADDRESS = re.compile(r".*:(?P<port>[0-9]{1,5})(/tcp)?", re.IGNORECASE)
 _TAG = re.compile(r"v?(?P<version>[0-9]+(\.[0-9]+){1,2})([-+].*)?")
-
-_DNS_LABEL = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
-_LABEL_NAME = r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
-_NAMESPACE = re.compile(_DNS_LABEL)
-_LABEL_KEY = re.compile(rf"({_DNS_LABEL}(\.{_DNS_LABEL})*/)?{_LABEL_NAME}")
-_LABEL_VALUE = re.compile(rf"({_LABEL_NAME})?")
 
 BROKEN_VERSION = "3.5.2"  # sends its own addresses in the header (facts: Traefik issue 12055)
 
@@ -250,7 +246,7 @@ def load_pod_set(text: str) -> PodSet | None:
     match content:
         case {"namespace": str(namespace), "labels": dict(labels)}:
             is_selection = bool(labels) and all(starmap(_is_label, labels.items()))
-            if is_selection and _NAMESPACE.fullmatch(namespace):
+            if is_selection and NAMESPACE.fullmatch(namespace):
                 return PodSet(namespace, sorted_labels(labels))
     return None
 
@@ -258,4 +254,4 @@ def load_pod_set(text: str) -> PodSet | None:
 def _is_label(key: str, value: object) -> bool:
     if not isinstance(value, str):
         return False
-    return bool(_LABEL_KEY.fullmatch(key) and _LABEL_VALUE.fullmatch(value))
+    return bool(LABEL_KEY.fullmatch(key) and LABEL_VALUE.fullmatch(value))

@@ -3,9 +3,10 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from mailproxy.api.edge import ProxyProtocolField
 from mailproxy.api.mailproxy import MailProxy
 from mailproxy.api.networks import Network
-from mailproxy.api.spec import Listeners, ProxyProtocolField
+from mailproxy.api.spec import Listeners
 from mailproxy.plan.edge import RoutedPort
 from mailproxy.plan.observed import EDGE_ANNOTATION, MANAGED_BY_LABEL, MANAGER, NAME_LABEL, PodSet
 from mailproxy.plan.ports import MAIL_SERVICES, MailService

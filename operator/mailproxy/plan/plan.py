@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from mailproxy.api.edge import EdgeType, ProxyProtocolField
 from mailproxy.api.mailproxy import MailProxy
 from mailproxy.api.networks import Network
-from mailproxy.api.spec import EdgeType, ProxyProtocolField, Switch
+from mailproxy.api.spec import Switch
 from mailproxy.api.status import Reason
 from mailproxy.plan import manifests
 from mailproxy.plan.conflicts import find_conflict

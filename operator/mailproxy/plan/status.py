@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
+from mailproxy.api.edge import EdgeType
 from mailproxy.api.mailproxy import MailProxy
-from mailproxy.api.spec import EdgeType
 from mailproxy.api.status import (
     Condition,
     ConditionStatus,
