@@ -69,7 +69,7 @@ class AuditLog:
 def _parse(event: dict[str, Any]) -> Request:
     reference = event.get("objectRef") or {}
     return Request(
-        user=event["user"]["username"],
+        user=event["user"].get("username", ""),
         agent=event.get("userAgent", ""),
         verb=event["verb"],
         resource=reference.get("resource", ""),

@@ -7,6 +7,7 @@ import pytest
 from tests.controlplane.api import wait_for
 from tests.integration.scene import SETTLE_SECONDS, Scene
 from tests.integration.stage import Stage
+from tests.operator_process import OperatorProcess
 
 PROXIES = 12
 
@@ -108,3 +109,26 @@ def test_sigterm_ends_it_within_seconds_with_code_zero(stage: Stage) -> None:
     wait_for(lambda: stage.operator.has_ended, 5, "the operator to end")
     assert stage.operator.exit_code == 0
     assert "Traceback" not in stage.operator.log
+
+
+def test_a_token_that_is_refused_for_good_makes_no_busy_loop(stage: Stage) -> None:
+    scene = stage.open()
+    account = {"name": "operator", "namespace": scene.mail}
+    scene.api.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": account})
+    subject = {"kind": "ServiceAccount", **account}
+    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"}
+    binding = {"metadata": {"name": "operator"}, "subjects": [subject], "roleRef": role}
+    kind = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding"}
+    scene.api.create(kind | binding)
+    kubeconfig = stage.plane.service_account_kubeconfig(scene.mail, "operator")
+    stage.operator = OperatorProcess(kubeconfig, stage.plane.logs / "account.log")
+    with stage.operator:
+        scene.add_all()
+        scene.api.delete("ServiceAccount", "operator", scene.mail)
+
+        def refused(agent: str) -> int:
+            return len(stage.audit.requests(lambda r: r.code == 401 and r.agent.startswith(agent)))
+
+        stage.plane.restart_apiserver(kill=True)  # it remembers tokens for some seconds
+        wait_for(lambda: refused("mailproxy-operator/") >= 60, 60, "our own tries, which slow down")
+        assert refused("kopf/") < 20

@@ -174,6 +174,15 @@ def test_order_of_ports_does_not_change_the_message() -> None:
     assert conflict(turned, old) == conflict(young, old)
 
 
+def test_order_of_labels_does_not_change_the_message() -> None:
+    a = aged("a", 1, "mail", mailServer=selecting(app="mail"), ports=[SMTP])
+    b = aged("b", 2, "mail", mailServer=selecting(tier="front"), ports=[IMAPS])
+    labels = {"app": "mail", "tier": "front"}
+    c = aged("c", 3, "mail", mailServer=selecting(**labels))
+    turned = aged("c", 3, "mail", mailServer=selecting(**dict(reversed(labels.items()))))
+    assert conflict(c, a, b) == conflict(turned, a, b)
+
+
 def test_message_names_the_object_the_field_and_the_remedy() -> None:
     old, young = aged("old", 1, "there"), aged("young", 2)
     message = str(conflict(young, old))

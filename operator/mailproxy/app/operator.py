@@ -5,6 +5,7 @@ import logging
 import signal
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any, cast
 
 import kopf
 
@@ -54,7 +55,7 @@ async def _run(client: KubeClient, options: Options) -> None:
         log.info("probes on port %d", port)
         # Before kopf: it waits for and then cancels every task that is younger than itself.
         engine = asyncio.create_task(_run_engine(caches, queue, reconciler, options.workers))
-        await _run_shell(client, queue, engine)
+        await _run_shell(client, queue, engine, options.instance)
 
 
 async def _run_engine(
@@ -66,7 +67,7 @@ async def _run_engine(
 
 
 async def _run_shell(
-    client: KubeClient, queue: WorkQueue[ObjectKey], engine: asyncio.Task[None]
+    client: KubeClient, queue: WorkQueue[ObjectKey], engine: asyncio.Task[None], instance: str
 ) -> None:
     """Run kopf beside the engine; whichever ends first ends the other, the engine first."""
     stop_kopf, is_ready, stop = asyncio.Event(), asyncio.Event(), asyncio.Event()
@@ -74,6 +75,7 @@ async def _run_shell(
         kopf.operator(
             registry=build_registry(client, queue),
             settings=build_settings(),
+            identity=cast("Any", instance),  # else kopf looks for the user's name; there is none
             clusterwide=True,
             standalone=True,
             ready_flag=is_ready,

@@ -5,8 +5,11 @@ annotations and finalizers into users' objects and never notices a deletion that
 With `on.event` and activities alone kopf writes nothing at all.
 """
 
+import asyncio
 import logging
+import math
 import random
+import time
 from typing import Any
 
 import aiohttp
@@ -19,15 +22,33 @@ from mailproxy.kube.reflector import ObjectKey
 
 log = logging.getLogger(__name__)
 
+MAX_LOGIN_DELAY = 30.0
 WATCHER_TASK = f"watcher for {PLURAL}"
+
+
+class LoginPace:
+    """How long to wait before a login: kopf logs in again at once when it is refused."""
+
+    def __init__(self) -> None:
+        self._last = -math.inf
+        self._delay = 0.0
+
+    def next_delay(self, now: float) -> float:
+        """Seconds to wait: none after a quiet time, else twice as long as before, at most 30."""
+        was_quiet = now - self._last > 2 * MAX_LOGIN_DELAY
+        self._delay = 0.0 if was_quiet else min(max(1.0, 2 * self._delay), MAX_LOGIN_DELAY)
+        self._last = now + self._delay
+        return self._delay
 
 
 def build_registry(client: KubeClient, queue: WorkQueue[ObjectKey]) -> kopf.OperatorRegistry:
     """Make the handlers; none of them decides anything."""
     registry = kopf.OperatorRegistry()
+    pace = LoginPace()
 
     @kopf.on.login(registry=registry)
     async def login(**_: Any) -> kopf.AiohttpSession:
+        await asyncio.sleep(pace.next_delay(time.monotonic()))
         # A new session each time: kopf refuses one that it has seen fail, and closes it itself.
         credentials = await client.credentials()
         headers = {"Authorization": f"Bearer {credentials.token}"} if credentials.token else {}

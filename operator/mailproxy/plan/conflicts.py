@@ -61,7 +61,7 @@ def _find_same_pods(in_line: Iterable[MailProxy]) -> dict[Key, str]:
     owners: dict[tuple[str, str, str], list[MailProxy]] = defaultdict(list)
     for proxy in in_line:
         mine = proxy.spec.mail_server.pod_selector.match_labels.items()
-        places = [(proxy.metadata.namespace, *label) for label in mine]
+        places = [(proxy.metadata.namespace, *label) for label in sorted(mine)]
         for other in chain.from_iterable(owners.get(place, ()) for place in places):
             theirs = other.spec.mail_server.pod_selector.match_labels.items()
             if mine <= theirs or theirs <= mine:
