@@ -1,7 +1,7 @@
 """The API server's own record of who asked for what: the judge of "writes nothing"."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -47,9 +47,14 @@ class AuditLog:
             "--audit-log-mode=blocking",
         )
 
+    def events(self) -> list[dict[str, Any]]:
+        """All entries so far, as `audit.k8s.io/v1` has them."""
+        lines = self._log.read_text().splitlines(keepends=True) if self._log.exists() else []
+        return [json.loads(line) for line in lines if line.endswith("\n")]
+
     def requests(self, matches: Callable[[Request], bool] = lambda _: True) -> list[Request]:
         """All requests so far that match."""
-        return [request for request in self._read() if matches(request)]
+        return [request for request in map(_parse, self.events()) if matches(request)]
 
     def of_operator(self) -> list[Request]:
         """What our own client has sent."""
@@ -58,12 +63,6 @@ class AuditLog:
     def writes(self) -> list[Request]:
         """What our own client has written."""
         return [request for request in self.of_operator() if request.is_write]
-
-    def _read(self) -> Iterator[Request]:
-        if not self._log.exists():
-            return
-        for line in self._log.read_text().splitlines():
-            yield _parse(json.loads(line))
 
 
 def _parse(event: dict[str, Any]) -> Request:

@@ -4,7 +4,6 @@ The API server writes down every request of the operator's ServiceAccount. A Mai
 then shows which rights are used, and these are compared with the role, in both directions.
 """
 
-import json
 import re
 from collections.abc import Iterable, Iterator
 from itertools import product
@@ -15,6 +14,7 @@ import pytest
 import yaml
 
 from tests.controlplane.api import Api, ApiStatus, Manifest, wait_for
+from tests.controlplane.audit import AuditLog
 from tests.controlplane.binaries import Binaries
 from tests.controlplane.crds import traefik_crds
 from tests.controlplane.edge import create_pod
@@ -38,7 +38,7 @@ class Cluster(NamedTuple):
 
     plane: ControlPlane
     api: Api
-    audit_log: Path
+    audit: AuditLog
     applied: str  # what kubectl said, warnings too
 
 
@@ -54,12 +54,9 @@ class Life(NamedTuple):
 def cluster(binaries: Binaries, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """Of this module alone: it is audited, and at the end mailproxy is removed from it."""
     folder = tmp_path_factory.mktemp("install")
-    rules = [{"level": "Metadata", "users": [USER]}, {"level": "None"}]
-    policy = {"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "rules": rules}
-    (folder / "policy.json").write_text(json.dumps(policy | {"omitStages": ["RequestReceived"]}))
+    audit = AuditLog(folder)
     arguments = [
-        f"--audit-policy-file={folder / 'policy.json'}",
-        f"--audit-log-path={folder / 'audit.log'}",
+        *audit.arguments,
         # As on OpenShift: even owner references are guarded by rights.
         "--enable-admission-plugins=OwnerReferencesPermissionEnforcement",
     ]
@@ -69,7 +66,7 @@ def cluster(binaries: Binaries, tmp_path_factory: pytest.TempPathFactory) -> Ite
         answer = plane.run_kubectl("apply", "-k", DEFAULT)
     with ControlPlane(folder, binaries=binaries, extra_apiserver_args=arguments) as plane:
         said = answer.stdout + answer.stderr
-        yield Cluster(plane, Api(plane.kubeconfig), folder / "audit.log", said)
+        yield Cluster(plane, Api(plane.kubeconfig), audit, said)
 
 
 def operator_of(cluster: Cluster, log: str) -> OperatorProcess:
@@ -155,9 +152,11 @@ def read_requests(cluster: Cluster) -> list[Manifest]:
 
     Those are open to every account by the built-in role `system:discovery`.
     """
-    lines = cluster.audit_log.read_text().splitlines(keepends=True)
-    requests = [json.loads(line) for line in lines if line.endswith("\n")]
-    return [request for request in requests if "resource" in request.get("objectRef", {})]
+    return [
+        event
+        for event in cluster.audit.events()
+        if event["user"].get("username") == USER and "resource" in event.get("objectRef", {})
+    ]
 
 
 def used_rights(requests: Iterable[Manifest]) -> set[Right]:

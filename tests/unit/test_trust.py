@@ -20,11 +20,12 @@ from tests.unit.worlds import (
 
 from mailproxy.api.mailproxy import MailProxy
 from mailproxy.api.networks import Network
+from mailproxy.api.status import MAX_TRUSTED_NETWORKS
 from mailproxy.plan.manifests import Manifest, trust_name
 from mailproxy.plan.observed import read_pod
 from mailproxy.plan.overrides import TRUST_FILE
 from mailproxy.plan.plan import build_plan
-from mailproxy.plan.trust import MAX_NETWORKS, decide_trust, needs_nodes
+from mailproxy.plan.trust import decide_trust, needs_nodes
 
 few = settings(max_examples=20)
 cases = mail_proxy_bodies().flatmap(lambda body: st.tuples(st.just(body), clusters(body)))
@@ -211,19 +212,19 @@ def many_pods(number: int) -> list[Any]:
 
 
 def test_as_many_addresses_as_dovecot_can_read_are_trusted() -> None:
-    trust = decide_trust(mail_proxy().spec.trust, many_pods(MAX_NETWORKS), {})
-    assert (len(trust.networks), trust.too_many) == (MAX_NETWORKS, 0)
+    trust = decide_trust(mail_proxy().spec.trust, many_pods(MAX_TRUSTED_NETWORKS), {})
+    assert (len(trust.networks), trust.too_many) == (MAX_TRUSTED_NETWORKS, 0)
 
 
 def test_one_address_more_than_dovecot_can_read_makes_nobody_trusted() -> None:
     proxy = mail_proxy()
-    trust = decide_trust(proxy.spec.trust, many_pods(MAX_NETWORKS + 1), {})
-    assert (trust.networks, trust.too_many) == ((), MAX_NETWORKS + 1)
+    trust = decide_trust(proxy.spec.trust, many_pods(MAX_TRUSTED_NETWORKS + 1), {})
+    assert (trust.networks, trust.too_many) == ((), MAX_TRUSTED_NETWORKS + 1)
 
 
 def test_status_says_that_there_are_too_many_addresses() -> None:
     proxy = mail_proxy()
-    pods = [pod_body(f"p{n}", [f"fd00::{n:x}"]) for n in range(1, MAX_NETWORKS + 2)]
+    pods = [pod_body(f"p{n}", [f"fd00::{n:x}"]) for n in range(1, MAX_TRUSTED_NETWORKS + 2)]
     status = judge(proxy, observe(proxy, [service_body(), *pods]))
     found = condition(status, "TrustReady")
     assert (found["status"], found["reason"]) == ("False", "TooManyAddresses")

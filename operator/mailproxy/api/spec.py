@@ -73,7 +73,7 @@ class PortSpec(ApiModel):
     entry_point: EntryPointName | None = Field(
         default=None,
         description="Traefik entryPoint that serves this port. Left out: the one behind the"
-        " Service's port of that number, else the one called `mail-<name>`.",
+        " Service's port of that number, else the one called `mail-<name>` or `<name>`.",
     )
     sni: Sni | None = Field(
         default=None,

@@ -8,7 +8,10 @@ from pydantic import Field
 from mailproxy.api.base import ApiModel
 
 MAX_PODS = 10_000  # about as many as fit into one object
+# Dovecot 2.3 hands the whole list to its programs in one environment variable of at most 128 KiB,
+# into which so many of the longest networks fit.
 MAX_TRUSTED_NETWORKS = 2_000
+MAX_VERSION_LENGTH = 1024
 
 Name = Annotated[str, Field(max_length=253)]
 Address = Annotated[str, Field(max_length=64)]
@@ -143,7 +146,7 @@ class MailProxyStatus(ApiModel):
     )
     traefik_version: str | None = Field(
         default=None,
-        max_length=1024,
+        max_length=MAX_VERSION_LENGTH,
         description="Version of Traefik, or all of them; absent when it cannot be told.",
     )
     proxies: list[ProxyStatus] = Field(

@@ -74,16 +74,21 @@ def _set(index: dict[ObjectKey, dict[N, V]], owner: ObjectKey, name: N, value: V
 def find_neighbours(
     changed: Iterable[StoredProxy | None], all_proxies: Mapping[ObjectKey, StoredProxy]
 ) -> set[ObjectKey]:
-    """MailProxies that could be in conflict with one of the changed ones: same edge or namespace.
+    """MailProxies whose place may depend on the changed ones: of the same edge or namespace.
 
-    `changed` are the states before and after, as both may stand in somebody's way.
+    `changed` are the states before and after, as both may stand in somebody's way. Neighbours of
+    neighbours belong to them: who gives way to one makes room for another.
     """
-    proxies = [stored.proxy for stored in changed if stored is not None and stored.proxy]
-    edges = {edge_id(proxy.spec.edge) for proxy in proxies}
-    namespaces = {proxy.namespace for proxy in proxies}
-    return {
-        key
-        for key, stored in all_proxies.items()
-        if stored.proxy is not None
-        and (key.namespace in namespaces or edge_id(stored.proxy.spec.edge) in edges)
-    }
+    found: set[ObjectKey] = set()
+    fresh = [stored.proxy for stored in changed if stored is not None and stored.proxy]
+    while fresh:
+        edges = {edge_id(proxy.spec.edge) for proxy in fresh}
+        namespaces = {proxy.namespace for proxy in fresh}
+        fresh = []
+        for key, stored in all_proxies.items():
+            if stored.proxy is None or key in found:
+                continue
+            if key.namespace in namespaces or edge_id(stored.proxy.spec.edge) in edges:
+                found.add(key)
+                fresh.append(stored.proxy)
+    return found

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from mailproxy.api.edge import EdgeSpec, EdgeType
 from mailproxy.api.mailproxy import MailProxy
 from mailproxy.api.spec import MailProxySpec, TrustSource
-from mailproxy.api.status import ConditionStatus, ConditionType, Reason
+from mailproxy.api.status import MAX_TRUSTED_NETWORKS, ConditionStatus, ConditionType, Reason
 from mailproxy.plan.edge import BROKEN_VERSION, Edge, RoutedPort
 from mailproxy.plan.manifests import service_name, trust_name
 from mailproxy.plan.observed import Labels
 from mailproxy.plan.plan import Plan, Problem, World
-from mailproxy.plan.trust import MAX_NETWORKS, Trust
+from mailproxy.plan.trust import Trust
 
 _TRUE, _FALSE, _UNKNOWN = ConditionStatus.TRUE, ConditionStatus.FALSE, ConditionStatus.UNKNOWN
 
@@ -213,9 +213,9 @@ def _explain_lack(trust: Trust) -> tuple[Reason, str] | None:
     """Why the edge, or a part of it, is not trusted; None when all of it is."""
     if trust.too_many:
         return Reason.TOO_MANY_ADDRESSES, (
-            f"{trust.too_many} trusted networks are more than Dovecot can read ({MAX_NETWORKS}), so"
-            " nobody is trusted. Run fewer proxy pods, or cover them with `spec.trust.networks`"
-            " and `spec.trust.from: None`."
+            f"{trust.too_many} trusted networks are more than the {MAX_TRUSTED_NETWORKS} that"
+            " Dovecot can read, so nobody is trusted. Run fewer proxy pods, or cover them with"
+            " `spec.trust.networks` and `spec.trust.from: None`."
         )
     if trust.silent_nodes:
         return Reason.NO_NODE_ADDRESSES, (

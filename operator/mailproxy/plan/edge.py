@@ -16,9 +16,9 @@ from mailproxy.plan.ports import MailService, find_services
 # Flags take one or two dashes, in any case; the name keeps its case there, while that of a
 # variable arrives in lower case (Traefik's flag and environment parsers).
 _FLAG = re.compile(
-    r"--?entrypoints\.(?P<name>[a-z0-9_-]+)\.address(=(?P<value>.*))?", re.IGNORECASE
+    r"--?entrypoints\.(?P<name>[a-z0-9_-]{1,255})\.address(=(?P<value>.*))?", re.IGNORECASE
 )
-_VARIABLE = re.compile(r"TRAEFIK_ENTRYPOINTS_(?P<name>[a-z0-9-]+)_ADDRESS", re.IGNORECASE)
+_VARIABLE = re.compile(r"TRAEFIK_ENTRYPOINTS_(?P<name>[a-z0-9-]{1,255})_ADDRESS", re.IGNORECASE)
 _CONFIG_FILE = re.compile(r"--?configfile(=.*)?", re.IGNORECASE | re.DOTALL)
 _ADDRESS = re.compile(r".*:(?P<port>[0-9]{1,5})(/tcp)?", re.IGNORECASE)
 _TAG = re.compile(r"v?(?P<version>[0-9]+(\.[0-9]+){1,2})([-+].*)?")

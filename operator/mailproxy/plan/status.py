@@ -10,6 +10,8 @@ from pydantic import ValidationError
 from mailproxy.api.edge import EdgeType
 from mailproxy.api.mailproxy import MailProxy
 from mailproxy.api.status import (
+    MAX_PODS,
+    MAX_VERSION_LENGTH,
     Condition,
     ConditionStatus,
     ConditionType,
@@ -57,7 +59,7 @@ def build_status(
         observed_generation=proxy.metadata.generation,
         conditions=_build_conditions(findings, proxy.metadata.generation, previous, now),
         edge=describe_edge(proxy.spec.edge),
-        traefik_version=", ".join(plan.edge.versions) or None,
+        traefik_version=", ".join(plan.edge.versions)[:MAX_VERSION_LENGTH] or None,
         proxies=[
             ProxyStatus(
                 pod=pod.name,
@@ -65,7 +67,7 @@ def build_status(
                 addresses=[str(address) for address in pod.addresses],
                 phase=pod.phase,
             )
-            for pod in plan.edge.pods
+            for pod in plan.edge.pods[:MAX_PODS]
         ],
         ports=ports,
         ports_summary=f"{sum(port.ready for port in ports)}/{len(ports)}",

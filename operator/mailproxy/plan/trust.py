@@ -6,11 +6,8 @@ from ipaddress import ip_network
 
 from mailproxy.api.networks import Network
 from mailproxy.api.spec import TrustSource, TrustSpec
+from mailproxy.api.status import MAX_TRUSTED_NETWORKS
 from mailproxy.plan.observed import Address, Node, Pod
-
-# Dovecot 2.3 hands the whole list to its programs in one environment variable of at most 128 KiB,
-# into which so many of the longest networks fit.
-MAX_NETWORKS = 2_000
 
 
 @dataclass(frozen=True)
@@ -47,7 +44,7 @@ def decide_trust(spec: TrustSpec, pods: Iterable[Pod], nodes: Mapping[str, Node]
             found.update(cidrs)
             if not cidrs:
                 silent.add(name)
-    too_many = len(found) if len(found) > MAX_NETWORKS else 0
+    too_many = len(found) if len(found) > MAX_TRUSTED_NETWORKS else 0
     networks = () if too_many else sort_networks(found)
     return Trust(networks, tuple(sorted(host_nodes)), tuple(sorted(silent)), too_many)
 
