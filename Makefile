@@ -6,6 +6,7 @@ CONTAINER ?= docker
 IMAGE ?= mailproxy:dev
 DEMO_ARGS ?=
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 
 BIN := .venv/bin
 READY := .venv/.ready
@@ -16,7 +17,7 @@ PIP_COMPILE := CUSTOM_COMPILE_COMMAND="make locks" $(BIN)/pip-compile --quiet --
 	--generate-hashes --no-header --no-emit-index-url --no-emit-find-links \
 	--no-emit-trusted-host --strip-extras --upgrade
 
-.PHONY: help demo test lint crds binaries image locks clean
+.PHONY: help demo test bench lint crds binaries image locks clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +27,9 @@ demo: $(READY) ## Show the operator at work on a real control plane (options in 
 
 test: $(READY) ## Run all tests that need neither root nor a cluster (options in PYTEST_ARGS)
 	$(BIN)/pytest $(PYTEST_ARGS)
+
+bench: $(READY) ## Measure how fast trust follows the edge, against a floor of the same run
+	$(BIN)/python -m tests.bench.trust_latency $(BENCH_ARGS)
 
 lint: $(READY) ## Check style, formatting, types and the layers' imports
 	$(BIN)/ruff check .
