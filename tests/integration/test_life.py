@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from tests.controlplane.api import Manifest, wait_for
+from tests.controlplane.server import ControlPlane
 from tests.integration.scene import SETTLE_SECONDS, Scene
 
 DEFAULT_PORTS = ("imap", "imaps", "smtp", "submission", "submissions")
@@ -54,6 +55,22 @@ def test_nothing_is_written_into_the_users_object(scene: Scene) -> None:
     assert "finalizers" not in metadata
     managers = {(m["manager"], m.get("subresource", "")) for m in metadata["managedFields"]}
     assert managers == {("user", ""), ("mailproxy-operator", "status")}
+
+
+def test_kubectl_can_wait_for_it(scene: Scene, control_plane: ControlPlane) -> None:
+    scene.add_edge("10.1.0.1")
+    scene.add_mail_server()
+    scene.apply()
+    for condition in ("Ready", "TrustReady", "Accepted"):
+        answer = control_plane.run_kubectl(
+            "wait", f"--for=condition={condition}", "mxp/mail", "-n", scene.mail, "--timeout=20s"
+        )
+        assert "condition met" in answer.stdout
+    scene.remove_proxy_pod("traefik-0")
+    answer = control_plane.run_kubectl(
+        "wait", "--for=condition=Ready=False", "mxp/mail", "-n", scene.mail, "--timeout=20s"
+    )
+    assert "condition met" in answer.stdout
 
 
 def _route(scene: Scene, port: str) -> Manifest:
