@@ -202,3 +202,25 @@ def test_chart_of_the_rig_is_found_whole() -> None:
     edge = discover(mail_proxy(), [service_body(), pod_body()])
     assert edge.entry_points == CHART_ENTRY_POINTS
     assert edge.exposed == {25: 2525, 587: 2587, 465: 2465, 143: 2143, 993: 2993}
+
+
+@pytest.mark.parametrize(
+    ("image", "is_too_old"),
+    [
+        ("traefik:v3.4.5", True),
+        ("traefik:v3.5.1", True),
+        ("traefik:3.4", True),
+        ("traefik:v2.11.3", True),
+        ("traefik:3.5", False),  # any of its patches
+        ("traefik:v3.5.3", False),
+        ("traefik:v3.10.0", False),
+        ("traefik:latest", False),  # unknown is a legal answer
+    ],
+)
+def test_a_servers_transport_needs_a_traefik_that_knows_it(image: str, is_too_old: bool) -> None:
+    bodies = [service_body(), pod_body(image=image)]
+    transport = {"proxyProtocol": {"field": "ServersTransport"}}
+    found = discover(mail_proxy(edge=transport), bodies)
+    assert (found.problem == Reason.TRAEFIK_TOO_OLD) is is_too_old
+    assert found.has_pods
+    assert discover(mail_proxy(), bodies).problem is None

@@ -88,6 +88,13 @@ CASES: list[tuple[str, Reason, list[Body], dict[str, Any], list[str]]] = [
         {},
         ["Traefik 3.5.2", "Upgrade Traefik to 3.5.3"],
     ),
+    (
+        "EdgeDiscovered",
+        Reason.TRAEFIK_TOO_OLD,
+        [service_body(), pod_body(image="traefik:v3.4.1")],
+        {"edge": {"proxyProtocol": {"field": "ServersTransport"}}},
+        ["Traefik 3.4.1", "`spec.edge.proxyProtocol.field: ServersTransport`", "Upgrade Traefik"],
+    ),
     ("EntryPointsReady", Reason.FOUND, GOOD, {}, ["smtp mail-smtp", "imaps mail-imaps"]),
     (
         "EntryPointsReady",

@@ -48,6 +48,7 @@ class Reason(StrEnum):
     NO_SELECTOR = "NoSelector"  # False: the edge's Service selects nothing; give edge.podSelector
     NO_PROXY_PODS = "NoProxyPods"  # False: start the edge, or mend the selector
     TRAEFIK_PROXY_PROTOCOL_BUG = "TraefikProxyProtocolBug"  # False: leave Traefik 3.5.2
+    TRAEFIK_TOO_OLD = "TraefikTooOld"  # False: upgrade it, or set the header in the routes
     UNOBSERVABLE = "Unobservable"  # Unknown: the API server refuses to tell; usually RBAC
     # EntryPointsReady
     FOUND = "Found"  # True

@@ -86,6 +86,12 @@ def _explain_edge(spec: EdgeSpec, edge: Edge) -> str:
             f" header, and the proxy pods run {', '.join(edge.versions)}. Upgrade Traefik to 3.5.3"
             " or newer."
         )
+    elif edge.problem == Reason.TRAEFIK_TOO_OLD:
+        return (
+            f"The proxy pods run Traefik {', '.join(edge.versions)}, and before 3.5.3 it sends no"
+            " PROXY header for `spec.edge.proxyProtocol.field: ServersTransport`. Upgrade Traefik,"
+            " or set the field to `Service`."
+        )
     else:
         which = _describe_pods(spec.namespace, edge.pod_set.labels if edge.pod_set else ())
         return (

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import chain, count, starmap
 
-from mailproxy.api.edge import EdgeSpec, EdgeType
+from mailproxy.api.edge import EdgeSpec, EdgeType, ProxyProtocolField
 from mailproxy.api.names import LABEL_KEY, LABEL_VALUE, NAMESPACE
 from mailproxy.api.spec import MailProxySpec
 from mailproxy.api.status import Reason
@@ -23,7 +23,11 @@ _CONFIG_FILE = re.compile(r"--?configfile(=.*)?", re.IGNORECASE | re.DOTALL)
 _ADDRESS = re.compile(r".*:(?P<port>[0-9]{1,5})(/tcp)?", re.IGNORECASE)
 _TAG = re.compile(r"v?(?P<version>[0-9]+(\.[0-9]+){1,2})([-+].*)?")
 
-BROKEN_VERSION = "3.5.2"  # sends its own addresses in the header (facts: Traefik issue 12055)
+BROKEN_VERSION = "3.5.2"  # sends its own addresses in the header (Traefik issue 12055)
+FIRST_WITH_TRANSPORT = (3, 5, 3)  # older ones ignore `proxyProtocol` of a ServersTransportTCP
+
+
+_PROBLEMS_OF_VERSIONS = (None, Reason.TRAEFIK_PROXY_PROTOCOL_BUG, Reason.TRAEFIK_TOO_OLD)
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,7 @@ class Edge:
     @property
     def has_pods(self) -> bool:
         """Whether entryPoints and routes can be judged at all."""
-        return self.problem in (None, Reason.TRAEFIK_PROXY_PROTOCOL_BUG)
+        return self.problem in _PROBLEMS_OF_VERSIONS
 
 
 @dataclass(frozen=True)
@@ -111,7 +115,16 @@ def _find_problem(
         return Reason.NO_PROXY_PODS
     if BROKEN_VERSION in versions:
         return Reason.TRAEFIK_PROXY_PROTOCOL_BUG
+    wants_transport = spec.proxy_protocol.field == ProxyProtocolField.SERVERS_TRANSPORT
+    if wants_transport and any(map(_lacks_transport, versions)):
+        return Reason.TRAEFIK_TOO_OLD
     return None
+
+
+def _lacks_transport(version: str) -> bool:
+    """Whether a version is too old for sure: `3.5` may be any of its patches."""
+    parts = tuple(map(int, version.split(".")))
+    return parts < FIRST_WITH_TRANSPORT[: len(parts)]
 
 
 def find_entry_points(containers: Iterable[Container]) -> dict[str, int]:
