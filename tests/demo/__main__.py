@@ -49,6 +49,7 @@ def main() -> int:
                 signal.pause()
     except KeyboardInterrupt:
         print("\nstopped, nothing is left")
+        return 130 if options.exit else 0
     except (ToolError, AssertionError, RuntimeError) as error:
         print(f"\nThe demo failed: {error}", file=sys.stderr)
         return 1

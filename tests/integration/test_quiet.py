@@ -2,6 +2,8 @@
 
 import time
 
+import pytest
+
 from tests.controlplane.api import wait_for
 from tests.integration.scene import Scene
 from tests.integration.stage import Stage
@@ -32,6 +34,7 @@ def _are_trusting(scene: Scene, count: int) -> bool:
     )
 
 
+@pytest.mark.timeout(900)
 def test_two_hundred_follow_one_edge_and_then_nothing_is_written(stage: Stage) -> None:
     scene = stage.open()
     stage.operator.start()
