@@ -85,10 +85,14 @@ def trusted(server: FaultServer) -> list[str]:
     return text.partition("=")[2].split()
 
 
+def status_of(server: FaultServer, name: str) -> Object:
+    found = server.store.objects.get(Place("mailproxies", "mail", name)) or {}
+    return dict(found.get("status") or {})
+
+
 def is_ready(server: FaultServer) -> bool:
     """Whether the status says all that can be said without EndpointSlices."""
-    found = server.store.objects.get(PROXY) or {}
-    return bool(found.get("status", {}).get("portsSummary") == "1/1")
+    return status_of(server, "mail").get("portsSummary") == "1/1"
 
 
 async def test_a_deleted_mailproxy_whose_end_was_missed_is_not_written_for(
@@ -123,6 +127,28 @@ async def test_a_missed_end_of_a_proxy_pod_is_found_by_the_next_list(
         server.forget_history()
         server.expire_streams()
         await until(lambda: trusted(server) == ["10.0.0.2"])
+
+
+async def test_the_trust_of_all_comes_before_the_status_of_any(
+    server: FaultServer, client: KubeClient
+) -> None:
+    add_cluster(server)
+    names = [f"mail{number}" for number in range(12)]
+    for name in names:  # one edge, told apart by host names
+        selector = {"matchLabels": {"app": name}}
+        spec = {"hostname": f"{name}.example.com", "mailServer": {"podSelector": selector}}
+        ports = [{"name": "imaps", "sni": "Hostname", "entryPoint": "smtp2"}]
+        put(server, Place("mailproxies", "mail", name), {"spec": spec | {"ports": ports}})
+    async with running(client):
+        await until(lambda: all(status_of(server, name).get("trustedCount") == 2 for name in names))
+        before = len(server.requests)
+        add_pod(server, "edge-3", "10.0.0.3")
+        await until(lambda: all(status_of(server, name).get("trustedCount") == 3 for name in names))
+        applied = [seen.path for seen in server.requests[before:] if seen.verb == "apply"]
+        trust = [n for n, path in enumerate(applied) if path.endswith("-trust")]
+        statuses = [n for n, path in enumerate(applied) if path.endswith("/status")]
+        assert len(trust) == len(statuses) == len(names) + 1
+        assert max(trust) < min(statuses)
 
 
 async def test_writes_that_fail_are_tried_again_ever_more_seldom(

@@ -46,6 +46,14 @@ class _Applied:
         return _Applied(self.digest, (after, after)) if version == after else self
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """What came of applying a plan: whether anything changed, and what the user must mend."""
+
+    changed: bool
+    problems: tuple[Problem, ...]
+
+
 class Applier:
     """Brings children to what a plan asks for and remembers what it sent."""
 
@@ -59,8 +67,8 @@ class Applier:
 
     async def apply(
         self, proxy: MailProxy, plan: Plan, children: Mapping[ChildId, Child]
-    ) -> list[Problem]:
-        """Apply what differs, then delete what should not be; returns what the user must mend.
+    ) -> Outcome:
+        """Apply what differs, then delete what should not be.
 
         Raises:
             OwnerGoneError: The MailProxy no longer exists.
@@ -68,11 +76,13 @@ class Applier:
         """
         problems: list[Problem] = []
         failure: TransientError | None = None
+        changed = False
         if any(child_id(manifest) not in children for manifest in plan.children):
             await self._confirm_owner(proxy)
         for manifest in plan.children:
             try:
-                await self._apply_child(proxy, manifest, children.get(child_id(manifest)))
+                child = children.get(child_id(manifest))
+                changed |= await self._apply_child(proxy, manifest, child)
             except TransientError as error:
                 failure = failure or error
             except ApiError as error:
@@ -80,11 +90,13 @@ class Applier:
         for child in plan.find_stale(children):
             if child.is_owned_by(proxy.metadata.uid, proxy.name):
                 await self._delete(proxy, child)
+                changed = True
         if failure is not None:
             raise failure
-        return problems
+        return Outcome(changed, tuple(problems))
 
-    async def _apply_child(self, proxy: MailProxy, manifest: Manifest, child: Child | None) -> None:
+    async def _apply_child(self, proxy: MailProxy, manifest: Manifest, child: Child | None) -> bool:
+        """Apply one child if it differs from what was applied; returns whether it changed."""
         records = self._applied.setdefault(ObjectKey(proxy.namespace, proxy.name), {})
         key, digest = child_id(manifest), _digest(manifest)
         if child is None:
@@ -93,7 +105,7 @@ class Applier:
         record = records.get(key)
         if record and version and record.digest == digest and version in record.versions:
             records[key] = record.seen_at(version)
-            return
+            return False
         if child is not None and not child.is_owned_by(proxy.metadata.uid, proxy.name):
             raise _NotOwnedError(child)
         answer = await self._client.apply(CHILDREN[manifest["kind"]], manifest)
@@ -101,6 +113,7 @@ class Applier:
         records[key] = _Applied(digest, (version, after))
         if after != version:
             log.info("%s/%s: applied %s %s", proxy.namespace, proxy.name, *key)
+        return bool(after != version)
 
     async def _confirm_owner(self, proxy: MailProxy) -> None:
         """Make sure that the MailProxy still lives before something is made for it.

@@ -50,6 +50,7 @@ class Reconciler:
         self._now = now
         self._applier = Applier(client)
         self._written: dict[ObjectKey, _Written] = {}
+        self._unreported: set[ObjectKey] = set()
 
     async def reconcile(self, key: ObjectKey) -> Result:
         """Bring the cluster to what the MailProxy `key` asks for, and say so in its status."""
@@ -77,11 +78,16 @@ class Reconciler:
     async def _follow(self, stored: StoredProxy, proxy: MailProxy) -> Result:
         world = self._caches.observe(stored.key, proxy)
         plan = build_plan(proxy, world)
-        problems = await self._applier.apply(proxy, plan, world.children)
+        outcome = await self._applier.apply(proxy, plan, world.children)
+        if outcome.changed and stored.key not in self._unreported:
+            # The status can wait, the trust of other MailProxies cannot: stand in line again.
+            self._unreported.add(stored.key)
+            return Result(requeue_after=0)
+        self._unreported.discard(stored.key)
         previous = self._known_status(stored)
-        status = build_status(proxy, world, plan, problems, previous, self._now())
+        status = build_status(proxy, world, plan, outcome.problems, previous, self._now())
         await self._report(stored, status)
-        if problems:
+        if outcome.problems:
             return Result(requeue_after=RECHECK_SECONDS)
         return Result(requeue_after=random.uniform(*RESYNC_SECONDS))  # noqa: S311 - no secret
 
@@ -145,3 +151,4 @@ class Reconciler:
     def _forget(self, key: ObjectKey) -> None:
         self._applier.forget(key)
         self._written.pop(key, None)
+        self._unreported.discard(key)
