@@ -16,6 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from mailproxy.api.networks import Network
 from mailproxy.api.spec import Listeners
 from mailproxy.plan.ports import MAIL_SERVICES, Daemon, MailService, find_services
+from mailproxy.plan.trust import sort_networks
 
 TRUST_DIRECTORY = "/etc/mailproxy/trust"
 TRUST_FILE = "dovecot-trust.conf"
@@ -79,7 +80,7 @@ def render_trust(networks: Iterable[Network]) -> dict[str, str]:
         ValueError: The list is longer than `MAX_TRUST_CHARACTERS`, or an address has a zone.
     """
     # Dovecot stops reading at the first bad entry without an error: only parsed networks get here.
-    ordered = sorted(set(networks), key=lambda n: (n.version, int(n.network_address), n.prefixlen))
+    ordered = sort_networks(networks)
     trusted = " ".join(map(_format_network, ordered))
     if len(trusted) > MAX_TRUST_CHARACTERS:
         raise ValueError(
