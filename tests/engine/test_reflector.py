@@ -100,11 +100,3 @@ async def test_an_event_of_more_than_a_mebibyte_arrives(filled, client):
             filled.put("c", size="x" * size)
             await until(lambda size=size: len(watched.sizes.get("c", "")) == size)
         assert filled.count() == 2
-
-
-async def test_last_contact_follows_answers_and_events(filled, client):
-    async with watching(filled, client) as watched:
-        assert watched.reflector.last_contact == 1000.0
-        watched.time.now = 2000.0
-        filled.bookmark()
-        await until(lambda: watched.reflector.last_contact == 2000.0)

@@ -163,8 +163,7 @@ async def test_what_is_wanted_before_the_start_starts_with_it(filled, client):
 async def test_a_follower_gets_the_values_before_and_after(filled, client):
     seen: list[tuple[Any, ...]] = []
     async with running(client) as sourced:
-        sourced.sources.follow(EDGE, lambda *change: seen.append(change))
-        await sourced.sources.wait_synced()
+        await sourced.sources.follow(EDGE, lambda *change: seen.append(change)).wait_synced()
         await until(lambda: filled.streams)
         filled.put("a", size=9, labels={"tier": "edge"})
         filled.remove("a")
@@ -207,19 +206,16 @@ async def test_followers_and_owners_learn_when_a_kind_comes_and_goes(filled, cli
         assert "x" in sourced.look()
 
 
-async def test_an_owners_forbidden_watch_is_told_and_does_not_count_as_ours(filled, client):
+async def test_an_owner_learns_that_its_watch_is_forbidden_and_that_it_is_not(filled, client):
     filled.fail("list", status(403, "cannot list widgets"), forever=True)
     async with running(client) as sourced:
         sourced.sources.want("x", [OTHERS])
         await until(lambda: sourced.look() == {"x"})
-        assert sourced.sources.errors == {OTHERS: "403 R403: cannot list widgets"}
-        assert sourced.sources.all_synced
-        sourced.sources.follow(EDGE, lambda *_: None)
-        assert not sourced.sources.all_synced
+        assert sourced.sources.get(OTHERS).error == "403 R403: cannot list widgets"
         filled.heal()
-        await sourced.sources.wait_synced()
-        assert sourced.sources.all_synced
-        await until(lambda: sourced.sources.errors == {})
+        await until(lambda: sourced.sources.get(OTHERS).synced)
+        await until(lambda: sourced.sources.get(OTHERS).error is None)
+        assert sourced.look() == {"x"}
 
 
 async def test_a_kind_without_a_projection_is_refused(client):

@@ -130,26 +130,6 @@ class Sources(Generic[K]):
         """All that run now."""
         return {watch: stream.reflector for watch, stream in self._streams.items()}
 
-    @property
-    def errors(self) -> dict[Watch, str]:
-        """What keeps reflectors from being in step."""
-        return {
-            watch: reflector.error
-            for watch, reflector in self.reflectors.items()
-            if reflector.error
-        }
-
-    @property
-    def all_synced(self) -> bool:
-        """Whether the watches that are followed have synced; an owner's own are its own affair."""
-        return all(stream.reflector.synced for stream in self._streams.values() if stream.followers)
-
-    async def wait_synced(self) -> None:
-        """Return as soon as `all_synced` holds."""
-        for stream in tuple(self._streams.values()):
-            if stream.followers:
-                await stream.reflector.wait_synced()
-
     async def run(self) -> None:
         """Carry all reflectors until cancelled; if one crashes, so does this."""
         try:

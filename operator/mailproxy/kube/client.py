@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Self
 from mailproxy.kube.credentials import Credentials, Login
 from mailproxy.kube.errors import Conflict, NotFound, NotServed, TransientError, error_from_status
 from mailproxy.kube.resource import Resource
-from mailproxy.kube.transport import OnRequest, Transport
+from mailproxy.kube.transport import Transport
 
 FIELD_MANAGER = "mailproxy-operator"
 IDLE_SECONDS = 75.0  # bookmarks come each minute; where etcd is too quiet for them, we list
@@ -46,15 +46,13 @@ class KubeClient:
         cls,
         kubeconfig: str | None,
         context: str | None = None,
-        *,
-        on_request: OnRequest | None = None,
     ) -> Self:
         """Make a client without sending a request yet; raises ConfigError.
 
         It acts as the pod's service account if `kubeconfig` is None and there is one, else by the
         named kubeconfig, `$KUBECONFIG` or `~/.kube/config`.
         """
-        return cls(Transport(await Login.load(kubeconfig, context), on_request))
+        return cls(Transport(await Login.load(kubeconfig, context)))
 
     async def close(self) -> None:
         """Close all connections; watches that are still open fail."""

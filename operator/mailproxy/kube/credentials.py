@@ -34,15 +34,14 @@ class Credentials:
     """What another HTTP client needs to act as we do.
 
     `token` goes behind the word `Bearer`; it is None where a client certificate, which is part of
-    `ssl_context`, says who we are. `proxy` and `tls_server_name` are None but for a kubeconfig or
-    environment that asks for them.
+    `ssl_context`, says who we are. `proxy` is None but for a kubeconfig or environment that
+    asks for one.
     """
 
     server: str
     ssl_context: ssl.SSLContext
     token: str | None = field(repr=False)
     proxy: str | None
-    tls_server_name: str | None
 
 
 class Login:

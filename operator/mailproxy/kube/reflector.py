@@ -67,7 +67,6 @@ class Reflector(Generic[T]):
 
     served = True  # False while the API server does not know the kind: its CRD is missing
     error: str | None = None  # what keeps `objects` from being in step; None while all is well
-    last_contact: float | None = None  # by `Pace.clock`: the last answer, event or bookmark
 
     def __init__(
         self,
@@ -154,7 +153,6 @@ class Reflector(Generic[T]):
         for key, value in fresh.items():
             self._put(key, value)
         self._version = listed.resource_version
-        self.last_contact = self._pace.clock()
         self._report(served=True, error=self.error)
 
     async def _watch(self, version: str) -> bool:
@@ -182,7 +180,6 @@ class Reflector(Generic[T]):
         return useful
 
     def _opened(self) -> None:
-        self.last_contact = self._pace.clock()
         self._report(served=True, error=None)
 
     def _handle(self, event: WatchEvent) -> None:
@@ -191,7 +188,6 @@ class Reflector(Generic[T]):
         elif event.type == "DELETED":
             self._remove(_key_of(event.object))
         self._version = event.object["metadata"]["resourceVersion"]
-        self.last_contact = self._pace.clock()
 
     def _put(self, key: ObjectKey, value: T) -> None:
         if self._objects.get(key, _ABSENT) != value:
@@ -208,7 +204,6 @@ class Reflector(Generic[T]):
         self._failures = 0
         for key in list(self._objects):
             self._remove(key)
-        self.last_contact = self._pace.clock()
         self._report(served=False, error=None)
 
     def _fail(self, error: Exception | None = None, *, at_once: bool = False) -> float:
