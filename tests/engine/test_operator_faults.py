@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 from tests.engine import fault_server
-from tests.engine.fault_server import FaultServer
+from tests.engine.fault_server import FaultServer, Seen
 from tests.engine.object_store import Object, Place
 from tests.engine.waiting import until
 
@@ -91,6 +91,11 @@ def status_of(server: FaultServer, name: str) -> Object:
     return dict(found.get("status") or {})
 
 
+def tells_of(seen: Seen, trusted: int) -> bool:
+    """Whether a request writes a status with so many trusted networks."""
+    return seen.path.endswith("/status") and seen.body["status"]["trustedCount"] == trusted
+
+
 def is_ready(server: FaultServer) -> bool:
     """Whether the status says all that can be said without EndpointSlices."""
     return status_of(server, "mail").get("portsSummary") == "1/1"
@@ -140,15 +145,20 @@ async def test_the_trust_of_all_comes_before_the_status_of_any(
         spec = {"hostname": f"{name}.example.com", "mailServer": {"podSelector": selector}}
         ports = [{"name": "imaps", "sni": "Hostname", "entryPoint": "smtp2"}]
         put(server, Place("mailproxies", "mail", name), {"spec": spec | {"ports": ports}})
+    names.append("mail")
+
+    def all_tell(count: int) -> bool:
+        return all(status_of(server, name).get("trustedCount") == count for name in names)
+
     async with running(client):
-        await until(lambda: all(status_of(server, name).get("trustedCount") == 2 for name in names))
+        await until(lambda: all_tell(2))
         before = len(server.requests)
         add_pod(server, "edge-3", "10.0.0.3")
-        await until(lambda: all(status_of(server, name).get("trustedCount") == 3 for name in names))
-        applied = [seen.path for seen in server.requests[before:] if seen.verb == "apply"]
-        trust = [n for n, path in enumerate(applied) if path.endswith("-trust")]
-        statuses = [n for n, path in enumerate(applied) if path.endswith("/status")]
-        assert len(trust) == len(statuses) == len(names) + 1
+        await until(lambda: all_tell(3))
+        applied = [seen for seen in server.requests[before:] if seen.verb == "apply"]
+        trust = [n for n, seen in enumerate(applied) if seen.path.endswith("-trust")]
+        statuses = [n for n, seen in enumerate(applied) if tells_of(seen, 3)]
+        assert len(trust) == len(statuses) == len(names)
         # What the other workers are at may still be on its way.
         assert trust[-WORKERS] < min(statuses)
 
