@@ -1,7 +1,7 @@
 """Which MailProxies are to be looked at again when an object has changed."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
 from mailproxy.controller.stored import StoredProxy
@@ -11,7 +11,7 @@ from mailproxy.plan.observed import Child, Endpoints, Service
 from mailproxy.plan.plan import ChildId
 
 N = TypeVar("N")
-V = TypeVar("V")
+V = TypeVar("V", Child, Endpoints)
 
 
 class ChildIndex:
@@ -35,40 +35,39 @@ class ChildIndex:
     ) -> set[ObjectKey]:
         """Take over a change; returns the MailProxies that it concerns."""
         before, after = _as_child(old), _as_child(new)
-        owners: set[ObjectKey] = set()
-        for child, is_there in ((before, False), (after, True)):
-            if child is None or not child.owner:
-                continue
-            owner = ObjectKey(key.namespace, child.owner)
-            owners.add(owner)
-            _set(self._children, owner, (child.kind, child.name), child if is_there else None)
-        return owners
+        return _replace(self._children, key, before, after, lambda child: (child.kind, child.name))
 
     def change_endpoints(
         self, key: ObjectKey, old: Endpoints | None, new: Endpoints | None
     ) -> set[ObjectKey]:
         """Take over a change; returns the MailProxies that it concerns."""
-        owners: set[ObjectKey] = set()
-        for slice_, is_there in ((old, False), (new, True)):
-            if slice_ is None or not slice_.owner:
-                continue
-            owner = ObjectKey(key.namespace, slice_.owner)
-            owners.add(owner)
-            _set(self._endpoints, owner, key.name, slice_ if is_there else None)
-        return owners
+        return _replace(self._endpoints, key, old, new, lambda _: key.name)
 
 
 def _as_child(value: Child | Service | None) -> Child | None:
     return value.child if isinstance(value, Service) else value
 
 
-def _set(index: dict[ObjectKey, dict[N, V]], owner: ObjectKey, name: N, value: V | None) -> None:
-    if value is not None:
-        index[owner][name] = value
-    elif owner in index:
-        index[owner].pop(name, None)
+def _replace(
+    index: dict[ObjectKey, dict[N, V]],
+    key: ObjectKey,
+    old: V | None,
+    new: V | None,
+    name_of: Callable[[V], N],
+) -> set[ObjectKey]:
+    """Take `old` out of the index and put `new` in; returns the owners of both."""
+    owners: set[ObjectKey] = set()
+    if old is not None and old.owner:
+        owner = ObjectKey(key.namespace, old.owner)
+        owners.add(owner)
+        index[owner].pop(name_of(old), None)
         if not index[owner]:
             del index[owner]
+    if new is not None and new.owner:
+        owner = ObjectKey(key.namespace, new.owner)
+        owners.add(owner)
+        index[owner][name_of(new)] = new
+    return owners
 
 
 def find_neighbours(

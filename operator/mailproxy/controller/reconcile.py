@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from mailproxy.api.base import GROUP, KIND, VERSION
 from mailproxy.api.mailproxy import MailProxy
 from mailproxy.api.status import Reason
 from mailproxy.controller.apply import Applier, OwnerGoneError
@@ -84,40 +83,36 @@ class Reconciler:
             self._unreported.add(stored.key)
             return Result(requeue_after=0)
         self._unreported.discard(stored.key)
-        previous = self._known_status(stored)
+        _, previous = self._newest(stored)
         status = build_status(proxy, world, plan, outcome.problems, previous, self._now())
         await self._report(stored, status)
-        if outcome.problems:
-            return Result(requeue_after=RECHECK_SECONDS)
-        return Result(requeue_after=random.uniform(*RESYNC_SECONDS))  # noqa: S311 - no secret
+        return Result(requeue_after=RECHECK_SECONDS) if outcome.problems else _resync()
 
     async def _hold(self, stored: StoredProxy, reason: Reason, message: str) -> Result:
         """Leave everything as it is and say why."""
-        previous = self._known_status(stored)
+        _, previous = self._newest(stored)
         status = build_held_status(message, stored.generation, reason, previous, self._now())
         await self._report(stored, status)
-        return Result(requeue_after=random.uniform(*RESYNC_SECONDS))  # noqa: S311 - no secret
+        return _resync()
 
-    def _known_status(self, stored: StoredProxy) -> dict[str, Any]:
+    def _newest(self, stored: StoredProxy) -> tuple[str, dict[str, Any]]:
+        """Return resourceVersion and status: what we wrote, as long as the cache is behind it."""
         written = self._written.get(stored.key)
         if written and stored.resource_version == written.before:
-            return written.status
-        return stored.status
+            return written.after, written.status
+        return stored.resource_version, stored.status
 
     async def _report(self, stored: StoredProxy, status: dict[str, Any]) -> None:
         """Write the status if it changed, then record events for what changed in it.
 
         The resourceVersion makes sure that it is still this object: a uid is not looked at.
         """
-        previous = self._known_status(stored)
+        version, previous = self._newest(stored)
         if status == previous:
             return
-        written = self._written.get(stored.key)
-        is_behind = written is not None and stored.resource_version == written.before
-        version = written.after if written and is_behind else stored.resource_version
         manifest = {
-            "apiVersion": f"{GROUP}/{VERSION}",
-            "kind": KIND,
+            "apiVersion": MAIL_PROXIES.api_version,
+            "kind": MAIL_PROXIES.kind,
             "metadata": {
                 "name": stored.key.name,
                 "namespace": stored.key.namespace,
@@ -137,8 +132,8 @@ class Reconciler:
         self, stored: StoredProxy, previous: dict[str, Any], status: dict[str, Any]
     ) -> None:
         regarding = {
-            "apiVersion": f"{GROUP}/{VERSION}",
-            "kind": KIND,
+            "apiVersion": MAIL_PROXIES.api_version,
+            "kind": MAIL_PROXIES.kind,
             "namespace": stored.key.namespace,
             "name": stored.key.name,
             "uid": stored.uid,
@@ -152,3 +147,7 @@ class Reconciler:
         self._applier.forget(key)
         self._written.pop(key, None)
         self._unreported.discard(key)
+
+
+def _resync() -> Result:
+    return Result(requeue_after=random.uniform(*RESYNC_SECONDS))  # noqa: S311 - no secret

@@ -1,6 +1,5 @@
 """The caches, and the snapshot of them that one decision rests on."""
 
-import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -30,8 +29,6 @@ from mailproxy.plan.trust import needs_nodes
 NEIGHBOUR_DELAY_SECONDS = 0.2
 
 _OURS = f"{MANAGED_BY_LABEL}={MANAGER}"
-
-log = logging.getLogger(__name__)
 
 
 class NotSyncedError(Exception):
@@ -88,8 +85,11 @@ class Caches:
 
     def find_unsynced(self) -> list[str]:
         """Name the permanent watches that have not delivered yet."""
+        return [f"{watch}: {watch.error or 'not listed yet'}" for watch in self._unsynced()]
+
+    def _unsynced(self) -> list[Reflector[Any]]:
         permanent = (self._proxies, *self._children.values(), self._slices)
-        return [f"{r}: {r.error or 'not listed yet'}" for r in permanent if not r.synced]
+        return [watch for watch in permanent if not watch.synced]
 
     def observe(self, key: ObjectKey, proxy: MailProxy) -> World:
         """Snapshot of all that matters for `proxy`; what it needs is watched from now on.
@@ -98,8 +98,8 @@ class Caches:
             NotSyncedError: Something is not known yet. To decide without it would be to take
                 what is not known for what is not there. The key comes back when it is known.
         """
-        if unsynced := self.find_unsynced():
-            raise NotSyncedError("; ".join(r for r in unsynced if "not listed yet" not in r))
+        if unsynced := self._unsynced():
+            raise NotSyncedError("; ".join(f"{w}: {w.error}" for w in unsynced if w.error))
         needed: set[Watch] = set()
         try:
             return self._observe(key, proxy, needed)
