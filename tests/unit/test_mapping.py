@@ -1,6 +1,7 @@
-from mailproxy.controller.mapping import find_neighbours
+from mailproxy.controller.mapping import ChildIndex, find_neighbours
 from mailproxy.controller.stored import StoredProxy, read_proxy
 from mailproxy.kube.reflector import ObjectKey
+from mailproxy.plan.observed import NAME_LABEL, Child, Endpoints
 
 
 def _stored(namespace: str, name: str, edge: str) -> StoredProxy:
@@ -38,3 +39,36 @@ def test_a_spec_that_makes_no_sense_is_nobodys_neighbour() -> None:
     assert broken.proxy is None
     assert "spec.hostname" in broken.errors
     assert find_neighbours([broken, None], {broken.key: broken}) == set()
+
+
+def _child(name: str, owner: str) -> Child:
+    return Child("ConfigMap", name, "uid", "1", None, ((NAME_LABEL, owner),))
+
+
+def test_a_child_is_found_by_its_owner_until_it_goes() -> None:
+    index, owner = ChildIndex(), ObjectKey("ns", "mail")
+    key, child = ObjectKey("ns", "mail-trust"), _child("mail-trust", "mail")
+    assert index.change_child(key, None, child) == {owner}
+    assert index.children(owner) == {("ConfigMap", "mail-trust"): child}
+    assert index.change_child(key, child, None) == {owner}
+    assert index.children(owner) == {}
+
+
+def test_a_child_that_changes_its_label_concerns_both_owners() -> None:
+    index, key = ChildIndex(), ObjectKey("ns", "mail-trust")
+    old, new = _child("mail-trust", "mail"), _child("mail-trust", "other")
+    index.change_child(key, None, old)
+    both = {ObjectKey("ns", "mail"), ObjectKey("ns", "other")}
+    assert index.change_child(key, old, new) == both
+    assert index.children(ObjectKey("ns", "mail")) == {}
+    assert index.children(ObjectKey("ns", "other")) == {("ConfigMap", "mail-trust"): new}
+
+
+def test_endpoints_are_ready_when_one_slice_is_and_unknown_without_any() -> None:
+    index, owner = ChildIndex(), ObjectKey("ns", "mail")
+    assert index.has_ready_endpoints(owner) is None
+    index.change_endpoints(ObjectKey("ns", "v4"), None, Endpoints("mail", ready=False))
+    assert index.has_ready_endpoints(owner) is False
+    index.change_endpoints(ObjectKey("ns", "v6"), None, Endpoints("mail", ready=True))
+    assert index.has_ready_endpoints(owner) is True
+    assert index.change_endpoints(ObjectKey("ns", "x"), None, Endpoints("", ready=True)) == set()
