@@ -4,24 +4,20 @@
 """
 
 import os
-import re
 import shutil
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from tests.controlplane.cache import cache_dir, locked
+from tests.controlplane.build import STRIPPED, Programs
 from tests.controlplane.crds import traefik_crds, traefik_crds_file
-from tests.controlplane.gomod import TOOLS, GoModule, Progress, ToolError, Version, parse_version
-from tests.controlplane.progress import announce
+from tests.controlplane.gomod import TOOLS, GoModule, ToolError, Version, parse_version
 
 __all__ = ["Binaries", "ToolError", "traefik_crds", "traefik_crds_file"]
 
-MODULE = GoModule(TOOLS / "kubernetes")
 PACKAGES = {
     "etcd": "go.etcd.io/etcd/server/v3",
     "kube-apiserver": "k8s.io/kubernetes/cmd/kube-apiserver",
@@ -30,6 +26,23 @@ PACKAGES = {
 }
 PAIR = ("kube-apiserver", "kube-controller-manager")  # of one minor release, or both are ours
 OLDEST: Version = (1, 31, 0)  # the first Kubernetes with CEL's IP library, which our CRD needs
+
+
+def pinned_kubernetes(packages: Mapping[str, str]) -> Programs:
+    """Programs of the Kubernetes that `tests/tools` pins; they say so when asked for the version.
+
+    Without the version `kubectl version` fails to parse what the API server says.
+    """
+    module, requirement = GoModule(TOOLS / "kubernetes"), "k8s.io/kubernetes"
+    version = module.version_of(requirement)
+    major, minor, _ = version.removeprefix("v").split(".")
+    facts = {"gitVersion": version, "gitMajor": major, "gitMinor": minor}
+    settings = [f"-X k8s.io/component-base/version.{key}={value}" for key, value in facts.items()]
+    cost = "some 8 minutes with two free cores, 4 GB of disk"
+    return Programs(module, requirement, packages, cost, " ".join([STRIPPED, *settings]))
+
+
+PINNED = pinned_kubernetes(PACKAGES)
 
 
 @dataclass(frozen=True)
@@ -51,22 +64,12 @@ class Binaries:
         if len({_minor_release(paths.get(name)) for name in PAIR}) > 1:
             paths = {name: path for name, path in paths.items() if name not in PAIR}
         if missing := [name for name in PACKAGES if name not in paths]:
-            build_programs(missing)
-        return cls({name: paths.get(name, built_folder() / name) for name in PACKAGES})
+            paths |= PINNED.ensure(missing)
+        return cls(paths)
 
     def path(self, name: str) -> Path:
         """Path of one program."""
         return self.paths[name]
-
-
-def built_folder() -> Path:
-    """Where our own builds of the pinned Kubernetes are kept."""
-    return cache_dir() / "tools" / f"kubernetes-{pinned_version()}"
-
-
-def pinned_version() -> str:
-    """Version of Kubernetes that we build, such as `v1.36.3`."""
-    return MODULE.version_of("k8s.io/kubernetes")
 
 
 def find_program(name: str) -> Path | None:
@@ -76,14 +79,14 @@ def find_program(name: str) -> Path | None:
 
 def _candidates(name: str) -> Iterator[Path]:
     assets = os.environ.get("KUBEBUILDER_ASSETS")
-    for folder in [assets and str(Path(assets).resolve()), str(built_folder()), os.environ["PATH"]]:
+    for folder in [assets and str(Path(assets).resolve()), str(PINNED.folder), os.environ["PATH"]]:
         if folder and (found := shutil.which(name, path=folder)):
             yield Path(found)
 
 
 def _is_usable(name: str, path: Path) -> bool:
     """Whether we support its version; any etcd will do, and what we built is right."""
-    if name == "etcd" or path.parent == built_folder():
+    if name == "etcd" or path.parent == PINNED.folder:
         return True
     version = program_version(path)
     return version is not None and version >= OLDEST
@@ -101,55 +104,9 @@ def program_version(path: Path) -> Version | None:
 
 def _minor_release(path: Path | None) -> tuple[int, ...]:
     """`(1, 36)`, of a program that we found; of our own builds, if there is no other."""
-    found = path if path and path.parent != built_folder() else None
-    version = program_version(found) if found else parse_version(pinned_version())
+    found = path if path and path.parent != PINNED.folder else None
+    version = program_version(found) if found else parse_version(PINNED.version)
     return version[:2] if version else ()
-
-
-def build_programs(names: Sequence[str]) -> None:
-    """Build those of the programs that are not in the cache, all with one call of Go."""
-    folder = built_folder()
-    with locked(folder):
-        missing = [name for name in names if not (folder / name).exists()]
-        if not missing:  # another process was faster
-            return
-        unfinished = f".building-{folder.name}-"
-        for left_over in folder.parent.glob(f"{unfinished}*"):  # by a killed process
-            shutil.rmtree(left_over)
-        folder.mkdir(exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=unfinished, dir=folder.parent) as fresh:
-            _go_build(missing, Path(fresh))
-            for name in missing:  # each appears complete or not at all
-                (Path(fresh) / _file_name(PACKAGES[name])).replace(folder / name)
-
-
-def _go_build(names: Sequence[str], output: Path) -> None:
-    version = pinned_version()
-    announce(
-        f"Building {', '.join(names)} of Kubernetes {version} into {built_folder()}."
-        " Once only: some 8 minutes with two free cores, 4 GB of disk."
-    )
-    packages = [PACKAGES[name] for name in names]
-    needed = MODULE.go("list", "-deps", *packages, title="Fetching sources")
-    MODULE.go(
-        *("build", "-v", "-trimpath", "-ldflags", _ldflags(version)),
-        *("-o", f"{output}/", *packages),
-        title="Building",
-        progress=Progress(expected=len(needed.split())),
-    )
-
-
-def _ldflags(version: str) -> str:
-    """Leave out debug data; say the version, which `kubectl version` must be able to parse."""
-    major, minor, _ = version.removeprefix("v").split(".")
-    facts = {"gitVersion": version, "gitMajor": major, "gitMinor": minor}
-    settings = [f"-X k8s.io/component-base/version.{key}={value}" for key, value in facts.items()]
-    return " ".join(["-s", "-w", *settings])
-
-
-def _file_name(package: str) -> str:
-    """What Go calls a program: the last part of its path that is no major version."""
-    return re.sub(r"/v\d+$", "", package).rpartition("/")[2]
 
 
 def main() -> int:

@@ -8,7 +8,7 @@ import os
 import secrets
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -23,6 +23,8 @@ READY_SECONDS = 60.0  # 3 to 5 s are usual; a machine with two busy cores needs 
 GRACE_SECONDS = 1.0  # an API server with watches would take 60 s, and nothing here is to be saved
 POLL_SECONDS = 0.02
 ATTEMPTS = 3
+LOOPBACK = "127.0.0.1"
+ADMIN = "admin"
 
 
 class ControlPlane:
@@ -32,7 +34,7 @@ class ControlPlane:
         directory: Everything it writes is below; it stays when the control plane is stopped.
         logs: Folder with `etcd.log`, `kube-apiserver.log`, `kube-controller-manager.log`.
         kubeconfig: Of a member of `system:masters`. JSON, which is YAML too.
-        url: `https://127.0.0.1:<port>`; the port stays the same over restarts.
+        url: `https://<address>:<port>`; the port stays the same over restarts.
     """
 
     def __init__(
@@ -43,7 +45,10 @@ class ControlPlane:
         emulated_version: str | None = None,
         controller_manager: bool = True,
         extra_apiserver_args: Sequence[str] = (),
+        extra_controller_manager_args: Sequence[str] = (),
         crds: Sequence[Manifest] = (),
+        address: str = LOOPBACK,
+        users: Mapping[str, str] | None = None,
     ) -> None:
         """Nothing runs yet.
 
@@ -54,8 +59,12 @@ class ControlPlane:
             controller_manager: Without it there are no EndpointSlices, no ServiceAccounts in new
                 namespaces, no garbage collection.
             extra_apiserver_args: Such as `--min-request-timeout=20`.
+            extra_controller_manager_args: Such as `--allocate-node-cidrs`.
             crds: Installed before the controller manager starts. Its garbage collector looks for
                 new kinds but twice a minute: owners of a later kind may go without their children.
+            address: Under which clients reach the API server. With another than loopback it listens
+                on every address, and pods find it as the Service `kubernetes`.
+            users: Users beside the administrator, each with a group: see `user_kubeconfig`.
         """
         self.directory = directory.resolve()
         self.logs = self.directory / "logs"
@@ -64,8 +73,11 @@ class ControlPlane:
         self._emulated_version = emulated_version
         self._with_controller_manager = controller_manager
         self._extra_apiserver_args = tuple(extra_apiserver_args)
+        self._extra_controller_manager_args = tuple(extra_controller_manager_args)
         self._crds = tuple(crds)
-        self._token = secrets.token_hex(16)
+        self._address = address
+        self._groups = {ADMIN: "system:masters"} | dict(users or {})
+        self._tokens = {user: secrets.token_hex(16) for user in self._groups}
         self._group: ProcessGroup | None = None
         self._servers: dict[str, Server] = {}
         self._etcd_port = self._port = 0
@@ -73,7 +85,7 @@ class ControlPlane:
     @property
     def url(self) -> str:
         """Where the API server listens."""
-        return f"https://127.0.0.1:{self._port}"
+        return f"https://{self._address}:{self._port}"
 
     @property
     def pids(self) -> list[int]:
@@ -124,8 +136,7 @@ class ControlPlane:
         server = self._launch_apiserver()
         # On its first start it makes a certificate, and after that the key.
         self._await(server, (self._pki / "apiserver.key").exists)
-        certificate = self._certificate()
-        write_kubeconfig(self.kubeconfig, url=self.url, certificate=certificate, token=self._token)
+        self._write_kubeconfig(self.kubeconfig, self._tokens[ADMIN])
         self._await(server, self._is_ready)
 
     def stop_apiserver(self, kill: bool = False, grace_seconds: float = GRACE_SECONDS) -> None:
@@ -150,12 +161,19 @@ class ControlPlane:
             f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token",
             {"spec": {"expirationSeconds": 86400}},
         )
+        path = self.directory / "kubeconfigs" / f"{namespace}.{name}.kubeconfig"
+        return self._write_kubeconfig(path, answer["status"]["token"], namespace)
+
+    def user_kubeconfig(self, user: str) -> Path:
+        """Write a kubeconfig of one of `users`."""
+        path = self.directory / "kubeconfigs" / f"{user.replace(':', '.')}.kubeconfig"
+        return self._write_kubeconfig(path, self._tokens[user])
+
+    def _write_kubeconfig(self, path: Path, token: str, namespace: str = "default") -> Path:
+        # The API server's own certificate and its authority's, both made by itself at first start.
+        certificate = self.certificate.read_bytes()
         return write_kubeconfig(
-            self.directory / "kubeconfigs" / f"{namespace}.{name}.kubeconfig",
-            url=self.url,
-            certificate=self._certificate(),
-            token=answer["status"]["token"],
-            namespace=namespace,
+            path, url=self.url, certificate=certificate, token=token, namespace=namespace
         )
 
     def run_kubectl(
@@ -206,12 +224,10 @@ class ControlPlane:
         return self._run(
             "kube-apiserver",
             f"--etcd-servers=http://127.0.0.1:{self._etcd_port}",
-            "--bind-address=127.0.0.1",
+            *self._exposure(),
             f"--secure-port={self._port}",
-            "--advertise-address=127.0.0.1",  # else it wants an interface that is not loopback
-            "--endpoint-reconciler-type=none",  # no loopback address may stand in Endpoints
             f"--cert-dir={self._pki}",
-            "--authorization-mode=RBAC",
+            "--authorization-mode=Node,RBAC",
             f"--token-auth-file={self._pki}/tokens.csv",
             "--service-account-issuer=https://kubernetes.default.svc",
             f"--service-account-key-file={self._pki}/service-account.key",
@@ -232,7 +248,16 @@ class ControlPlane:
             "--node-monitor-grace-period=24h",
             "--node-startup-grace-period=24h",
             *self._emulation(),
+            *self._extra_controller_manager_args,
         )
+
+    def _exposure(self) -> list[str]:
+        listen = LOOPBACK if self._address == LOOPBACK else "0.0.0.0"
+        # Without an address of its own it wants an interface that is not loopback.
+        flags = [f"--bind-address={listen}", f"--advertise-address={self._address}"]
+        if self._address == LOOPBACK:  # which may not stand in Endpoints
+            flags.append("--endpoint-reconciler-type=none")
+        return flags
 
     def _emulation(self) -> list[str]:
         version = self._emulated_version
@@ -266,19 +291,20 @@ class ControlPlane:
             time.sleep(POLL_SECONDS)
 
     @property
+    def certificate(self) -> Path:
+        """PEM of what the API server's certificate is signed by, once it has started."""
+        return self._pki / "apiserver.crt"
+
+    @property
     def _pki(self) -> Path:
         return self.directory / "pki"
 
-    def _certificate(self) -> bytes:
-        """The API server's own and its authority's, both made by itself at its first start."""
-        return (self._pki / "apiserver.crt").read_bytes()
-
     def _write_credentials(self) -> None:
-        """The administrator's token, and the key that signs the tokens of ServiceAccounts."""
+        """Everybody's token, and the key that signs the tokens of ServiceAccounts."""
         self.logs.mkdir(parents=True, exist_ok=True)
         self._pki.mkdir(mode=0o700, exist_ok=True)
-        tokens = f'{self._token},admin,admin,"system:masters"\n'
-        (self._pki / "tokens.csv").write_text(tokens)
+        lines = [f'{self._tokens[u]},{u},{u},"{group}"\n' for u, group in self._groups.items()]
+        (self._pki / "tokens.csv").write_text("".join(lines))
         key = self._pki / "service-account.key"
         if not key.exists():
             command = ["openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout"]
