@@ -6,6 +6,8 @@ CONTAINER ?= docker
 IMAGE ?= mailproxy:dev
 DEMO_ARGS ?=
 PYTEST_ARGS ?=
+CLUSTER_ARGS ?=
+FUZZ ?= 500
 BENCH_ARGS ?=
 
 BIN := .venv/bin
@@ -17,16 +19,25 @@ PIP_COMPILE := CUSTOM_COMPILE_COMMAND="make locks" $(BIN)/pip-compile --quiet --
 	--generate-hashes --no-header --no-emit-index-url --no-emit-find-links \
 	--no-emit-trusted-host --strip-extras --upgrade
 
-.PHONY: help demo test bench lint crds binaries image locks clean
+.PHONY: help demo test cluster cluster-down e2e bench lint crds binaries image locks clean
 
 help: ## List these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(READY) ## Show the operator at work on a real control plane (options in DEMO_ARGS)
 	$(BIN)/python -m tests.demo $(DEMO_ARGS)
 
-test: $(READY) ## Run all tests that need neither root nor a cluster (options in PYTEST_ARGS)
-	$(BIN)/pytest $(PYTEST_ARGS)
+test: $(READY) ## Run all tests; those of `make e2e` only on Linux as root (options in PYTEST_ARGS)
+	FUZZ=$(FUZZ) $(BIN)/pytest $(PYTEST_ARGS)
+
+cluster: $(READY) ## Start a Kubernetes node with Traefik, a mail server and the operator (Linux, root)
+	$(BIN)/python -m tests.cluster up $(CLUSTER_ARGS)
+
+cluster-down: $(READY) ## Remove it
+	$(BIN)/python -m tests.cluster down
+
+e2e: $(READY) ## Send mail through such a cluster, and attack it (Linux, root; FUZZ=10000 for longer)
+	FUZZ=$(FUZZ) $(BIN)/pytest tests/e2e $(PYTEST_ARGS)
 
 bench: $(READY) ## Measure how fast trust follows the edge, against a floor of the same run
 	$(BIN)/python -m tests.bench.trust_latency $(BENCH_ARGS)

@@ -1,0 +1,246 @@
+"""A real Kubernetes of one node on this machine, and the machine's way into it.
+
+The node lives in namespaces of its own (`tests.cluster.node`). The machine is an outside client: a
+wire connects both, and what the machine sends to a LoadBalancer address arrives with its own.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Self
+
+from tests.cluster.addresses import Addresses
+from tests.cluster.images import ensure_images
+from tests.cluster.node import WIRE, cgroup_folders, ip
+from tests.cluster.programs import TRAEFIK, ensure_programs, find_obstacle
+from tests.cluster.store import ensure_store, remove_other_stores
+from tests.controlplane.api import Api, ApiStatus, wait_for
+from tests.controlplane.cache import cache_dir
+from tests.controlplane.crds import install_crds, traefik_crds
+from tests.controlplane.gomod import ToolError
+from tests.controlplane.processes import ProcessGroup
+
+ROOT = Path(__file__).resolve().parents[2]
+# Not only the process ends with its parent, but all that it started: that is what `init` is for.
+BOX = ["unshare", "--net", "--mount", "--pid", "--uts", "--fork", "--mount-proc", "--kill-child"]
+INIT = ["/bin/sh", "-c", '"$@" & wait', "init"]  # also collects processes whose parents are gone
+START_SECONDS = 120.0
+STOP_SECONDS = 10.0
+
+
+def prepare() -> Path:
+    """Build what is missing on this machine, 30 minutes at worst, and return the image store.
+
+    Raises:
+        ToolError: No cluster can run here, or something could not be built; with the remedy.
+    """
+    if obstacle := find_obstacle():
+        raise ToolError(obstacle)
+    programs = ensure_programs()
+    store = ensure_store(ensure_images(TRAEFIK.ensure()["traefik"]), programs)
+    remove_other_stores(store)
+    return store
+
+
+class Cluster:
+    """Cluster `number` of this machine; a context manager, or left running by `start(detached)`.
+
+    Attributes:
+        run: Folder of everything it writes, with `logs`.
+        kubeconfig: Of a member of `system:masters`; works on this machine alone.
+    """
+
+    def __init__(self, number: int) -> None:
+        self.addresses = Addresses(number)
+        self.run = cache_dir() / "clusters" / self.addresses.name
+        self.kubeconfig = self.run / "admin.kubeconfig"
+        self._group: ProcessGroup | None = None
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *error: object) -> None:
+        self.stop(keep_logs=True)
+
+    @property
+    def api(self) -> Api:
+        """The administrator's client."""
+        return Api(self.kubeconfig)
+
+    def start(self, *, detached: bool = False) -> Self:
+        """Start the node, build what is missing before; returns when pods can be created.
+
+        Args:
+            detached: It goes on when this process ends. Otherwise it ends with it, however.
+
+        Raises:
+            ToolError: It cannot run on this machine, or something could not be built.
+            RuntimeError: It runs already, or does not come up.
+        """
+        if self.is_running:
+            raise RuntimeError(f"cluster {self.addresses.number} runs already")
+        store = prepare()
+        self.stop()
+        (self.run / "logs").mkdir(parents=True)
+        try:
+            box = self._start_box(store, detached)
+            self._connect(box)
+            self._await_node(box)
+        except BaseException:
+            self.stop(keep_logs=True)
+            raise
+        install_crds(self.api, traefik_crds())
+        return self
+
+    def stop(self, *, keep_logs: bool = False) -> None:
+        """End it, if it runs, and remove every trace, but for `logs` if they are to be kept."""
+        if self.is_running:
+            kill_box(self._pid)
+        if self._group:
+            self._group.kill()
+            self._group = None
+        remove_cgroup(self.addresses.name)
+        for path in self.run.iterdir() if self.run.exists() else []:
+            if path.is_dir() and not (keep_logs and path.name == "logs"):
+                shutil.rmtree(path)
+            elif path.is_file():
+                path.unlink()
+        if self.run.exists() and not keep_logs:
+            self.run.rmdir()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether its first process lives; known to other processes too."""
+        try:
+            command = Path(f"/proc/{self._pid}/cmdline").read_bytes().split(b"\0")
+        except (OSError, ValueError):
+            return False
+        return BOX[0].encode() in command and str(self.run).encode() in command
+
+    def run_kubectl(
+        self,
+        *arguments: str,
+        input: str | None = None,  # noqa: A002 - as subprocess.run calls it
+        check: bool = True,
+        timeout: float = 120.0,
+    ) -> subprocess.CompletedProcess[str]:
+        """Run kubectl as the administrator.
+
+        Raises:
+            subprocess.CalledProcessError: It failed, and `check` is set; with its message.
+        """
+        kubectl = ensure_programs()["kubectl"]
+        settings = [f"--kubeconfig={self.kubeconfig}", f"--cache-dir={self.run}/kubectl"]
+        answer = subprocess.run(
+            [kubectl, *settings, *arguments],
+            env=os.environ | {"KUBERC": "off"},
+            input=input,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+        )
+        if check and answer.returncode:
+            error = subprocess.CalledProcessError(answer.returncode, answer.args)
+            error.add_note(answer.stderr)
+            raise error
+        return answer
+
+    @property
+    def _pid(self) -> int:
+        return int((self.run / "pid").read_text())
+
+    def _start_box(self, store: Path, detached: bool) -> subprocess.Popen[bytes]:
+        node = [sys.executable, "-m", "tests.cluster.node"]
+        arguments = [str(self.addresses.number), str(self.run), str(store)]
+        self._group = None if detached else ProcessGroup()
+        with (self.run / "logs" / "node.log").open("wb") as log:
+            box = subprocess.Popen(
+                [*BOX, *INIT, *node, *arguments],
+                cwd=ROOT,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=detached,
+                process_group=self._group.id if self._group else None,
+            )
+        (self.run / "pid").write_text(str(box.pid))
+        return box
+
+    def _connect(self, box: subprocess.Popen[bytes]) -> None:
+        """Lay the wire, and route what is in the cluster through the node."""
+        own, theirs = Path("/proc/self/ns/net"), Path(f"/proc/{box.pid}/ns/net")
+        wait_for(lambda: own.readlink() != theirs.readlink(), 10, "the node's network namespace")
+        name = f"mailproxy{self.addresses.number}"
+        ip("link", "add", name, "type", "veth", "peer", "name", WIRE, "netns", str(box.pid))
+        for address, prefix in zip(self.addresses.host, self.addresses.node_prefixes, strict=True):
+            ip(*("address", "add", f"{address}/{prefix}"), "dev", name, _no_detection(address))
+        ip("link", "set", name, "up")
+        for networks in (
+            self.addresses.pods,
+            self.addresses.services,
+            self.addresses.load_balancers,
+        ):
+            for network, node in zip(networks, self.addresses.node, strict=True):
+                ip("route", "replace", network, "via", node)
+
+    def _await_node(self, box: subprocess.Popen[bytes]) -> None:
+        def is_ready() -> bool:
+            if box.poll() is not None:
+                return True
+            node = self.api.get("Node", self.addresses.name)
+            states = {c["type"]: c["status"] for c in node["status"].get("conditions", [])}
+            account = self.api.get("ServiceAccount", "default", "default")
+            return states.get("Ready") == "True" and bool(account)
+
+        try:
+            wait_for(is_ready, START_SECONDS, "the node is Ready", interval=0.1)
+        except (AssertionError, ApiStatus) as error:
+            raise RuntimeError(f"{error}; logs: {self.run / 'logs'}") from error
+        if box.poll() is not None:
+            log = (self.run / "logs" / "node.log").read_text()
+            raise RuntimeError(f"the node ended; logs: {self.run / 'logs'}\n{log[-2000:]}")
+
+
+def kill_box(pid: int) -> None:
+    """Kill `unshare` and return when the kernel has ended all that ran in its namespaces."""
+    inits = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: not any(map(is_alive, inits)), STOP_SECONDS, "the end of the node")
+
+
+def is_alive(pid: str) -> bool:
+    """Whether a process runs; one that waits to be collected by its parent does not."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] != "Z"
+
+
+def remove_cgroup(name: str) -> None:
+    """Remove a cgroup and all below; a killed process needs a moment to leave its own."""
+    deadline = time.monotonic() + STOP_SECONDS
+    while left := [folder for folder in cgroup_folders(name) if not _remove_folders(folder)]:
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"cgroups still in use: {', '.join(map(str, left))}")
+        time.sleep(0.1)
+
+
+def _remove_folders(top: Path) -> bool:
+    """Whether a folder of the cgroup file system is gone; its files go by themselves."""
+    folders = [Path(path) for path, _, _ in os.walk(top, topdown=False)]
+    try:
+        for folder in folders:
+            folder.rmdir()
+    except OSError:
+        return False
+    return True
+
+
+def _no_detection(address: str) -> str:
+    """An IPv6 address of a fresh wire is usable at once when nobody is asked for duplicates."""
+    return "nodad" if ":" in address else ""

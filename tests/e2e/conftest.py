@@ -1,0 +1,116 @@
+"""One cluster for all tests here, with the operator installed; tests own their namespaces."""
+
+import os
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import pytest
+
+from tests.cluster.cluster import Cluster, prepare
+from tests.cluster.operator import install_operator
+from tests.cluster.programs import find_obstacle
+from tests.cluster.scene import Scene
+from tests.controlplane.gomod import ToolError
+from tests.e2e.report import REPORT, Report
+from tests.e2e.visits import Visitor
+
+NUMBER = int(os.environ.get("MAILPROXY_E2E_CLUSTER", "2"))  # `make cluster` is 1
+Mode = tuple[str, str]  # version of Dovecot, listeners
+MODES: list[Mode] = [(d, listeners) for listeners in ("Separate", "Shared") for d in ("2.3", "2.4")]
+SEPARATE = [mode for mode in MODES if mode[1] == "Separate"]
+PREPARATION_ERROR = pytest.StashKey[ToolError]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """A report for the tests to fill."""
+    config.stash[REPORT] = Report()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print it."""
+    terminalreporter.config.stash[REPORT].write(terminalreporter)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Build what is missing here: no test's time limit runs yet, and progress is not captured."""
+    if session.config.option.collectonly or find_obstacle():
+        return
+    if any("cluster" in getattr(item, "fixturenames", ()) for item in session.items):
+        try:
+            prepare()
+        except ToolError as error:
+            session.config.stash[PREPARATION_ERROR] = error
+
+
+@pytest.fixture(scope="session")
+def report(pytestconfig: pytest.Config) -> Report:
+    """What is printed at the end."""
+    return pytestconfig.stash[REPORT]
+
+
+@pytest.fixture(scope="session")
+def cluster(pytestconfig: pytest.Config) -> Iterator[Cluster]:
+    """A running cluster with the operator, installed as README says."""
+    if obstacle := find_obstacle():
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"{obstacle} (CI=true: nothing may be left out)", pytrace=False)
+        pytest.skip(obstacle)
+    if error := pytestconfig.stash.get(PREPARATION_ERROR, None):
+        pytest.fail(str(error), pytrace=False)
+    with Cluster(NUMBER) as running:
+        install_operator(running)
+        yield running
+
+
+class StandardScenes:
+    """An edge and a mail server with all eight ports for each mode, made side by side."""
+
+    def __init__(self, cluster: Cluster, modes: Iterable[Mode]) -> None:
+        self._cluster = cluster
+        self._pool = ThreadPoolExecutor(len(MODES))
+        self._scenes: dict[Mode, Future[Scene]] = {
+            mode: self._pool.submit(self._create, mode) for mode in modes
+        }
+
+    def get(self, mode: Mode) -> Scene:
+        """The scene of a mode, as soon as its MailProxy is Ready."""
+        return self._scenes[mode].result()
+
+    def _create(self, mode: Mode) -> Scene:
+        dovecot, listeners = mode
+        name = f"{listeners.lower()}-{dovecot.replace('.', '')}"
+        scene = Scene(self._cluster, name, 1 + MODES.index(mode), dovecot, listeners)
+        # What guards a server without a policy is what most tests are about.
+        scene.create(networkPolicy="Disabled")
+        return scene
+
+
+@pytest.fixture(scope="session")
+def standard_scenes(request: pytest.FixtureRequest, cluster: Cluster) -> StandardScenes:
+    """Those that the chosen tests need."""
+    calls = [item.callspec.params for item in request.session.items if hasattr(item, "callspec")]
+    needed = {call[name] for call in calls for name in ("scene", "separate_scene") if name in call}
+    return StandardScenes(cluster, sorted(needed, key=MODES.index))
+
+
+@pytest.fixture(scope="session", params=MODES, ids="-".join)
+def scene(request: pytest.FixtureRequest, standard_scenes: StandardScenes) -> Scene:
+    """Traefik, a mail server and a MailProxy, for each Dovecot and each mode."""
+    return standard_scenes.get(request.param)
+
+
+@pytest.fixture(scope="session", params=SEPARATE, ids="-".join)
+def separate_scene(request: pytest.FixtureRequest, standard_scenes: StandardScenes) -> Scene:
+    """As `scene`, where the PROXY ports stand beside the normal ones."""
+    return standard_scenes.get(request.param)
+
+
+@pytest.fixture(scope="session")
+def webmail(separate_scene: Scene) -> tuple[Visitor, str]:
+    """A pod that uses the normal ports, through the mail server's own Service; and its address."""
+    scene = separate_scene
+    scene.add_pod(scene.mail, "webmail")
+    service = scene.cluster.api.get("Service", "mail-server", scene.mail)
+    run = scene.run_in(scene.mail, "webmail", check=False)
+    visitor = Visitor(scene, service["spec"]["clusterIP"], through_edge=False, run=run)
+    return visitor, scene.pod_addresses(scene.mail, "webmail")[0]

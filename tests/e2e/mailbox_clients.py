@@ -1,0 +1,223 @@
+"""IMAP, POP3 and ManageSieve clients that log in, look how much there is, and leave.
+
+They need nothing but Python's standard library, so that a pod can run this file as it is: a request
+on standard input, the session on standard output, both as JSON. See `run_in_pod`.
+"""
+
+import imaplib
+import json
+import poplib
+import socket
+import ssl
+import sys
+from base64 import b64encode
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+TIMEOUT_SECONDS = 15.0  # for each answer
+
+
+@dataclass
+class Request:
+    """Which server, and who asks.
+
+    Attributes:
+        protocol: `imap`, `pop3` or `sieve`.
+        tls: `never`, `starttls` (STLS in POP3) or `implicit`.
+        server_name: What the client asks for by SNI; it sends none without.
+        source: The client's own address, where it has several.
+    """
+
+    protocol: str
+    address: str
+    port: int
+    user: str
+    password: str
+    tls: str = "starttls"
+    server_name: str = ""
+    source: str = ""
+    timeout: float = TIMEOUT_SECONDS
+
+
+@dataclass
+class Session:
+    """What the client saw, as far as it came.
+
+    Attributes:
+        certificate: PEM of the server's own; empty without TLS. Nothing is verified.
+        capabilities: What the server says it can do, as it is known before the login.
+        logged_in: The server has accepted user and password.
+        count: Messages in INBOX, or scripts with ManageSieve; -1 when it never came to that.
+        error: Why the session ended early; empty when it did not.
+    """
+
+    greeting: str = ""
+    certificate: str = ""
+    capabilities: str = ""
+    logged_in: bool = False
+    count: int = -1
+    error: str = ""
+
+
+def visit(request: Request) -> Session:
+    """Play one session; nothing is raised when the server refuses, or is not there."""
+    session = Session()
+    play = {"imap": _visit_imap, "pop3": _visit_pop3, "sieve": _visit_sieve}[request.protocol]
+    try:
+        with _connect(request, session) as connection:
+            play(connection, request, session)
+    except (OSError, EOFError, imaplib.IMAP4.error, poplib.error_proto, Refused) as error:
+        session.error = f"{type(error).__name__}: {error}"
+    return session
+
+
+def run_in_pod(request: Request, execute: Callable[[list[str], str], str]) -> Session:
+    """`visit` from another place.
+
+    Args:
+        execute: Runs a command with a text as its standard input, and returns its output.
+    """
+    command = ["python3", "-c", Path(__file__).read_text()]
+    return Session(**json.loads(execute(command, json.dumps(asdict(request)))))
+
+
+class Refused(Exception):  # noqa: N818 - it is the server's answer, not a fault
+    """ManageSieve said NO or BYE."""
+
+
+def _connect(request: Request, session: Session) -> socket.socket:
+    source = (request.source, 0) if request.source else None
+    plain = socket.create_connection((request.address, request.port), request.timeout, source)
+    if request.tls != "implicit":
+        return plain
+    try:
+        secured = _tls_context().wrap_socket(plain, server_hostname=_name(request))
+    except BaseException:
+        plain.close()
+        raise
+    return _note_certificate(secured, session)
+
+
+def _name(request: Request) -> str:
+    """For Python's TLS, which sends no SNI when the name is an address."""
+    return request.server_name or request.address
+
+
+def _tls_context() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _note_certificate(connection: socket.socket, session: Session) -> socket.socket:
+    if isinstance(connection, ssl.SSLSocket) and (der := connection.getpeercert(True)):
+        session.certificate = ssl.DER_cert_to_PEM_cert(der)
+    return connection
+
+
+class _Imap(imaplib.IMAP4):
+    """On a connection that is there already."""
+
+    def __init__(self, connection: socket.socket, name: str) -> None:
+        self._given = connection
+        super().__init__(name)
+
+    def _create_socket(self, timeout: float | None = None) -> socket.socket:  # noqa: ARG002
+        return self._given
+
+
+class _Pop3(poplib.POP3):
+    """On a connection that is there already."""
+
+    def __init__(self, connection: socket.socket, name: str) -> None:
+        self._given = connection
+        super().__init__(name)
+
+    def _create_socket(self, timeout: float | None = None) -> socket.socket:  # noqa: ARG002
+        return self._given
+
+
+def _visit_imap(connection: socket.socket, request: Request, session: Session) -> None:
+    client = _Imap(connection, _name(request))
+    session.greeting = client.welcome.decode(errors="replace")
+    if request.tls == "starttls":
+        client.starttls(_tls_context())
+    with _note_certificate(client.sock, session):
+        session.capabilities = " ".join(client.capabilities)
+        client.login(request.user, request.password)
+        session.logged_in = True
+        session.count = int(client.select("INBOX", readonly=True)[1][0] or 0)
+        client.logout()
+
+
+def _visit_pop3(connection: socket.socket, request: Request, session: Session) -> None:
+    client = _Pop3(connection, _name(request))
+    session.greeting = client.getwelcome().decode(errors="replace")
+    if request.tls == "starttls":
+        client.stls(_tls_context())
+    with _note_certificate(client.sock, session):
+        session.capabilities = " ".join(client.capa())
+        client.user(request.user)
+        client.pass_(request.password)
+        session.logged_in = True
+        session.count, _ = client.stat()
+        client.quit()
+
+
+def _visit_sieve(connection: socket.socket, request: Request, session: Session) -> None:
+    """As RFC 5804 has it: capabilities come unasked, first of all and again after STARTTLS."""
+    client = _Sieve(connection)
+    capabilities = client.read_answer()
+    session.greeting = capabilities[-1]
+    if request.tls == "starttls":
+        client.ask("STARTTLS")
+        client = _Sieve(_tls_context().wrap_socket(connection, server_hostname=_name(request)))
+        capabilities = client.read_answer()
+    with _note_certificate(client.connection, session):
+        session.capabilities = " ".join(capabilities[:-1])
+        credentials = b64encode(f"\0{request.user}\0{request.password}".encode()).decode()
+        client.ask(f'AUTHENTICATE "PLAIN" "{credentials}"')
+        session.logged_in = True
+        *scripts, _ = client.ask("LISTSCRIPTS")
+        session.count = len(scripts)
+        client.ask("LOGOUT")
+
+
+class _Sieve:
+    """Commands and answers of ManageSieve, none of which holds a literal here."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.connection = connection
+        self._lines = connection.makefile("r", encoding="utf-8", errors="replace", newline="\r\n")
+
+    def ask(self, command: str) -> list[str]:
+        """Lines of the answer, the last of which begins with OK.
+
+        Raises:
+            Refused: It begins with NO or BYE.
+            EOFError: The server hung up.
+        """
+        self.connection.sendall(f"{command}\r\n".encode())
+        return self.read_answer()
+
+    def read_answer(self) -> list[str]:
+        """As `ask`, without asking."""
+        lines: list[str] = []
+        while line := self._lines.readline():
+            lines.append(line.strip())
+            if line.startswith("OK"):
+                return lines
+            if line.startswith(("NO", "BYE")):
+                raise Refused(line.strip())
+        raise EOFError("the server hung up")
+
+
+def main() -> None:
+    """Play the session that standard input asks for."""
+    print(json.dumps(asdict(visit(Request(**json.load(sys.stdin))))))
+
+
+if __name__ == "__main__":
+    main()

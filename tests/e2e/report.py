@@ -1,0 +1,70 @@
+"""The table at the end of a run: for each port and mode the client that the server's log showed."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import astuple, dataclass, field, fields
+
+import pytest
+
+MAX_LINE = 120
+_PROGRAM = re.compile(r"\b(?:postfix|imap-login|pop3-login|managesieve-login)\b")
+
+
+@dataclass(frozen=True, order=True)
+class Proof:
+    """One client that got through, and the line of the log that shows its address.
+
+    Attributes:
+        mode: `Separate` or `Shared`, and what else makes the way special.
+        family: `IPv4` or `IPv6`.
+        client: The address in the log.
+    """
+
+    port: int
+    service: str
+    mode: str
+    dovecot: str
+    family: str
+    client: str
+    line: str
+
+
+@dataclass
+class Report:
+    """Collects proofs while tests run."""
+
+    proofs: list[Proof] = field(default_factory=list)
+
+    def add(self, proof: Proof) -> None:
+        """Note a proof; the same one twice is fine."""
+        self.proofs.append(proof)
+
+    def write(self, terminal: pytest.TerminalReporter) -> None:
+        """Print the table; for `pytest_terminal_summary`. Nothing when there is no proof."""
+        if self.proofs:
+            terminal.section("the client's address, as the mail server's log shows it")
+            for line in render(self.proofs):
+                terminal.write_line(line)
+
+
+REPORT = pytest.StashKey[Report]()
+
+
+def render(proofs: Iterable[Proof]) -> list[str]:
+    """Lines of a table: sorted, each row once, columns aligned."""
+    head = tuple(f.name.upper() for f in fields(Proof))
+    rows = [tuple(map(str, astuple(proof))) for proof in sorted(set(proofs))]
+    rows = [(*row[:-1], _shorten(row[-1])) for row in rows]
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    return [_align(row, widths) for row in [head, *rows]]
+
+
+def _align(row: Sequence[str], widths: Sequence[int]) -> str:
+    return "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def _shorten(line: str) -> str:
+    """Without the date and the host before the program's name, and without a long end."""
+    found = _PROGRAM.search(line)
+    line = line[found.start() :] if found else line
+    return line if len(line) <= MAX_LINE else f"{line[: MAX_LINE - 3]}..."

@@ -1,0 +1,129 @@
+"""What the mail server's log says of its clients, its mail and its accidents.
+
+All functions take the text of a log, with whatever stands before the program's name in each line,
+and find the lines in their order.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+from mailproxy.api.spec import Listeners, PortName
+from mailproxy.plan.ports import Daemon, MailService
+
+Address = IPv4Address | IPv6Address
+
+# Lines of a program that died, or that is started no more for a while.
+_CRASH = re.compile(
+    r"(?:fatal|panic): |Panic: |Fatal: |killed (?:with|by) signal|throttling|bad command startup"
+)
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """A client's address as a service saw it, and the line that says so."""
+
+    address: Address
+    line: str
+
+
+@dataclass(frozen=True)
+class Sent:
+    """One attempt of Postfix to pass a message on."""
+
+    queue_id: str
+    recipient: str
+    relay: str
+    status: str
+    line: str
+
+
+def find_clients(log: str, service: MailService, listeners: Listeners) -> list[Sighting]:
+    """Clients that got through to a mail service by the edge.
+
+    On port 25 those to which postscreen was open; on the submission ports those that sent mail or
+    logged in; of Dovecot's services those that logged in.
+    """
+    if service.daemon == Daemon.POSTSCREEN:
+        return find_postscreen_clients(log, syslog_name(service, listeners))
+    if service.daemon == Daemon.SMTPD:
+        return find_smtpd_clients(log, syslog_name(service, listeners))
+    return find_logins(log, service.daemon)
+
+
+def syslog_name(service: MailService, listeners: Listeners) -> str:
+    """Under which name Postfix logs what comes by the edge, without the daemon's own.
+
+    Source: the templates of `mailproxy.plan`, and docker-mailserver's `master.cf`.
+    """
+    if service.name == PortName.SMTP:
+        return "postfix-proxy" if listeners == Listeners.SEPARATE else "postfix"
+    return f"postfix/{service.name}{'proxy' if listeners == Listeners.SEPARATE else ''}"
+
+
+def find_postscreen_clients(log: str, name: str) -> list[Sighting]:
+    """Who has come to postscreen: `<name>/postscreen[1]: CONNECT from [192.0.2.7]:4000 to ...`."""
+    return _find(log, rf"\b{re.escape(name)}/postscreen\[\d+\]: CONNECT from \[([^]]+)\]:\d+ to ")
+
+
+def find_smtpd_clients(log: str, name: str) -> list[Sighting]:
+    """Who has sent mail: `<name>/smtpd[1]: 4F2A: client=host[192.0.2.7], sasl_method=PLAIN`."""
+    return _find(log, rf"\b{re.escape(name)}/smtpd\[\d+\]: \w+: client=[^[]*\[([^]]+)\]")
+
+
+def find_smtpd_connects(log: str, name: str) -> list[Sighting]:
+    """Who has connected to smtpd: `<name>/smtpd[1]: connect from host[192.0.2.7]`."""
+    return _find(log, rf"\b{re.escape(name)}/smtpd\[\d+\]: connect from [^[]*\[([^]]+)\]")
+
+
+def find_logins(log: str, daemon: str, user: str = "") -> list[Sighting]:
+    """Who has logged in to a service of Dovecot such as `imap-login`, of all users or of one.
+
+    2.3 says `Login: user=<me>, ... rip=192.0.2.7`, 2.4 `Logged in: user=<me>, ...`.
+    """
+    whom = re.escape(user) if user else "[^>]+"
+    words = "(?:Login|Logged in)"
+    return _find(log, rf"\b{daemon}: (?:Info: )?{words}: user=<{whom}>.*?\brip=([^,\s]+)")
+
+
+def find_failed_logins(log: str, daemon: str) -> list[Sighting]:
+    """Whose session ended before a login.
+
+    2.3 says `Disconnected: ... rip=192.0.2.7` or `Aborted login: ...`, 2.4 `Login aborted: ...`.
+    """
+    words = "(?:Disconnected|Aborted login|Login aborted)"
+    return _find(log, rf"\b{daemon}: (?:Info: )?{words}.*?\brip=([^,\s]+)")
+
+
+def find_untrusted_peers(log: str) -> list[Sighting]:
+    """Whose header Dovecot did not believe: `haproxy: Client not trusted (rip=10.0.0.9)`."""
+    return _find(log, r"haproxy: Client not trusted \(rip=([^)\s,]+)")
+
+
+def find_sent(log: str) -> list[Sent]:
+    """What Postfix did with messages: `4F2A: to=<you@x>, relay=y[...], ..., status=sent (...)`."""
+    pattern = re.compile(r"\]: (\w+): to=<([^>]*)>,.* relay=([^,]+),.* status=(\w+)")
+    return [
+        Sent(found[1], found[2], found[3], found[4], line)
+        for line in log.splitlines()
+        if (found := pattern.search(line))
+    ]
+
+
+def find_crashes(log: str) -> list[str]:
+    """Lines that tell of a program that died, or that Postfix starts no more for a while."""
+    return [line for line in log.splitlines() if _CRASH.search(line)]
+
+
+def _find(log: str, pattern: str) -> list[Sighting]:
+    return list(_sightings(log, re.compile(pattern)))
+
+
+def _sightings(log: str, pattern: re.Pattern[str]) -> Iterator[Sighting]:
+    """The pattern's first group is the address; Postfix and Dovecot may write IPv4 as `::ffff:`."""
+    for line in log.splitlines():
+        if found := pattern.search(line):
+            address = ip_address(found[1])
+            mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+            yield Sighting(mapped or address, line)
