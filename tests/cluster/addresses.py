@@ -45,6 +45,11 @@ class Addresses:
         return f"10.204.{self.number}.0/24", f"fd6d:7070:{self.number:x}:2::/64"
 
     @property
+    def gateway(self) -> tuple[str, str]:
+        """What pods see of the node: its kubelet, and whoever's address was lost on the way."""
+        return f"10.204.{self.number}.1", f"fd6d:7070:{self.number:x}:2::1"
+
+    @property
     def services(self) -> tuple[str, str]:
         """ClusterIPs."""
         return f"10.205.{self.number}.0/24", f"fd6d:7070:{self.number:x}:3::/112"

@@ -103,6 +103,7 @@ class Cluster:
         if self._group:
             self._group.kill()
             self._group = None
+        remove_wire(self._wire)
         remove_cgroup(self.addresses.name)
         for path in self.run.iterdir() if self.run.exists() else []:
             if path.is_dir() and not (keep_logs and path.name == "logs"):
@@ -150,6 +151,11 @@ class Cluster:
         return answer
 
     @property
+    def _wire(self) -> str:
+        """The machine's end of it."""
+        return f"mailproxy{self.addresses.number}"
+
+    @property
     def _pid(self) -> int:
         return int((self.run / "pid").read_text())
 
@@ -174,7 +180,7 @@ class Cluster:
         """Lay the wire, and route what is in the cluster through the node."""
         own, theirs = Path("/proc/self/ns/net"), Path(f"/proc/{box.pid}/ns/net")
         wait_for(lambda: own.readlink() != theirs.readlink(), 10, "the node's network namespace")
-        name = f"mailproxy{self.addresses.number}"
+        name = self._wire
         ip("link", "add", name, "type", "veth", "peer", "name", WIRE, "netns", str(box.pid))
         for address, prefix in zip(self.addresses.host, self.addresses.node_prefixes, strict=True):
             ip(*("address", "add", f"{address}/{prefix}"), "dev", name, _no_detection(address))
@@ -219,6 +225,12 @@ def is_alive(pid: str) -> bool:
     except OSError:
         return False
     return stat.rpartition(")")[2].split()[0] != "Z"
+
+
+def remove_wire(name: str) -> None:
+    """Remove a network interface, if it is there: the kernel takes its time to do so by itself."""
+    if Path("/sys/class/net", name).exists():
+        ip("link", "delete", name)
 
 
 def remove_cgroup(name: str) -> None:

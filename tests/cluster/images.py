@@ -21,7 +21,7 @@ MAIL_SERVER = Path(__file__).resolve().parent / "mail_server"
 
 _TOOLS = (
     *("python3", "iproute2", "netcat-openbsd", "procps", "openssl", "haproxy"),
-    *("swaks", "libnet-ssleay-perl"),  # the latter for TLS
+    *("swaks", "libio-socket-inet6-perl", "libnet-ssleay-perl"),  # for IPv6, and for TLS
 )
 _MAIL = (
     *("postfix", "postfix-pcre", "dovecot-imapd", "dovecot-pop3d", "dovecot-lmtpd"),

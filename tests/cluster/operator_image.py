@@ -92,7 +92,7 @@ class Buildah:
             *("build", "--layers", "--pull-never", "--network=host", "--isolation=chroot"),
             f"--build-arg=BUILD_BASE={self._import_layer(self.build_base, target)}",
             f"--build-arg=BASE={self._import_layer(self.base, target)}",
-            *_pip_secrets(target.parent),
+            *pip_secrets(target.parent),
             *("--tag", name, str(REPOSITORY)),
             title=f"Building {name}",
         )
@@ -101,7 +101,8 @@ class Buildah:
     def _import_layer(self, layer: Path, target: Path) -> str:
         """Name of an image that is this layer alone; layers are named after their content."""
         name = f"localhost/{layer.stem}:1"
-        if name not in self._run("images", "--format={{.Name}}:{{.Tag}}", title="Listing images"):
+        images = self._run("images", "--format={{.Name}}:{{.Tag}}", title="Listing images")
+        if name not in images.splitlines():
             archive = target.with_name(f"import-{layer.name}")
             write_archive(archive, [Image(name, [layer])])
             self._run("pull", f"docker-archive:{archive}", title=f"Importing {layer.name}")
@@ -117,8 +118,8 @@ class Buildah:
         return run_command(command, title=title, remedy=_REMEDY, environment={})
 
 
-def _pip_secrets(folder: Path) -> Sequence[str]:
-    """Options that hand in how this machine's pip reaches its index; the files lie in `folder`."""
+def pip_secrets(folder: Path) -> Sequence[str]:
+    """Options that hand in how this machine's pip reaches its index; pip.conf is in `folder`."""
     settings = _pip_settings()
     options = []
     certificates = settings.pop("cert", None) or os.environ.get("SSL_CERT_FILE")

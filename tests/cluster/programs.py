@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -58,6 +59,8 @@ DEBIAN = {
     "buildah": "buildah",
     "swaks": "swaks",
 }
+# swaks speaks IPv6 and TLS only with these modules, which Debian merely recommends.
+PERL = {"IO::Socket::INET6": "libio-socket-inet6-perl", "Net::SSLeay": "libnet-ssleay-perl"}
 SYSTEM_PATH = "/usr/sbin:/sbin"
 
 
@@ -93,4 +96,12 @@ def find_obstacle() -> str:
         return "a cluster needs root, for network namespaces and containers: use sudo"
     path = f"{os.environ['PATH']}:{SYSTEM_PATH}"
     missing = [package for name, package in DEBIAN.items() if not shutil.which(name, path=path)]
+    missing += [package for module, package in PERL.items() if not _has_perl_module(module)]
     return f"missing programs: apt-get install {' '.join(missing)}" if missing else ""
+
+
+def _has_perl_module(name: str) -> bool:
+    try:
+        return subprocess.run(["perl", f"-M{name}", "-e1"], capture_output=True).returncode == 0
+    except OSError:
+        return False

@@ -18,7 +18,8 @@ _OPTIONS = (
 _POSTFIX_ANSWER = "postfix postfix/main_mailer_type select No configuration"
 _ESSENTIAL_HOOK = f'echo {_POSTFIX_ANSWER} | chroot "$1" debconf-set-selections'
 # They tell of the machine that builds.
-_CUSTOMIZE_HOOK = 'rm -f "$1"/etc/apt/apt.conf.d/99mmdebstrap "$1"/etc/mailname "$1"/etc/hostname'
+_ITS_TRACES = "apt/apt.conf.d/99mmdebstrap", "hostname", "mailname", "resolv.conf"
+_CUSTOMIZE_HOOK = f'cd "$1"/etc && rm -f {" ".join(_ITS_TRACES)}'
 
 
 @dataclass(frozen=True)

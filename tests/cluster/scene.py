@@ -61,24 +61,26 @@ class Scene:
         """Where outside clients find the mail server: the edge's LoadBalancer, IPv4 and IPv6."""
         return self.cluster.addresses.load_balancer(self.index)
 
-    def create(self, traefik_args: Sequence[str] = (), **spec: Any) -> None:
+    def create(
+        self, traefik_args: Sequence[str] = (), *, host_ports: bool = False, **spec: Any
+    ) -> None:
         """Everything with Traefik as the edge; returns when the MailProxy is Ready.
 
         A second pod of the edge, the insider, is trusted like Traefik and never gets any traffic.
 
         Args:
-            traefik_args: As `build_traefik` takes them.
+            traefik_args, host_ports: As `build_traefik` takes them.
             spec: As `apply_mail_proxy` takes it.
         """
         self.create_namespaces()
-        self.apply_all(build_traefik(self.edge, [self.mail], traefik_args))
+        self.apply_all(build_traefik(self.edge, [self.mail], traefik_args, host_ports))
         self.apply(build_pod(self.edge, INSIDER, PROXY_LABELS, ready=False))
         self.publish()
         self.wait_for_addresses(self.edge, labels=_selector(PROXY_LABELS), count=2)
         self.apply_mail_proxy(**spec)
         self.add_mail_server()
         self.wait_for_condition("Ready", "True")
-        self.wait_for_banner(self.addresses[0])
+        self.wait_for_banners(self.addresses[0])
 
     def create_namespaces(self) -> None:
         """Both, with their ServiceAccounts."""
@@ -144,6 +146,14 @@ class Scene:
         image = IMAGES[self.dovecot]
         self.apply_all(build_mail_server(self.mail, image, overrides, proxy=proxy, **given))
         self.wait_for_ready_pod(self.mail, options.get("labels", MAIL_LABELS))
+
+    def restart_mail_server(self) -> None:
+        """Delete its pod; returns when another one serves clients."""
+        old = self.mail_pod()["metadata"]["name"]
+        self.cluster.api.delete("Pod", old, self.mail)
+        self._wait(lambda: self.live_pods(self.mail, _selector(MAIL_LABELS)), "a new pod")
+        self.wait_for_ready_pod(self.mail, MAIL_LABELS)
+        self.wait_for_banners(self.addresses[0])
 
     def mail_pod(self, labels: Mapping[str, str] = MAIL_LABELS) -> Manifest:
         """The mail server's pod."""
@@ -218,17 +228,18 @@ class Scene:
             lambda: self.status(),
         )
 
-    def wait_for_banner(self, address: str, port: int = 143) -> None:
-        """Wait until the mail server answers there.
+    def wait_for_banners(self, address: str, ports: Sequence[int] = (143, 587)) -> None:
+        """Wait until Dovecot and Postfix answer there.
 
         Traefik accepts connections before it has read its routes, and these stay silent for ever.
         """
 
-        def has_banner() -> bool:
+        def has_banner(port: int) -> bool:
             with socket.create_connection((address, port), BANNER_SECONDS) as connection:
                 return bool(connection.recv(1))
 
-        self._wait(has_banner, f"a banner from {address} port {port}")
+        for port in ports:
+            self._wait(partial(has_banner, port), f"a banner from {address} port {port}")
 
     def status(self, name: str = "mail") -> Manifest:
         """The MailProxy's status; empty before the first."""

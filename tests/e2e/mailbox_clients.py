@@ -83,7 +83,7 @@ def run_in_pod(request: Request, execute: Callable[[list[str], str], str]) -> Se
 
 
 class Refused(Exception):  # noqa: N818 - it is the server's answer, not a fault
-    """ManageSieve said NO or BYE."""
+    """The server said NO or BYE to what Python's standard library does not raise an error for."""
 
 
 def _connect(request: Request, session: Session) -> socket.socket:
@@ -148,7 +148,10 @@ def _visit_imap(connection: socket.socket, request: Request, session: Session) -
         session.capabilities = " ".join(client.capabilities)
         client.login(request.user, request.password)
         session.logged_in = True
-        session.count = int(client.select("INBOX", readonly=True)[1][0] or 0)
+        result, [answer] = client.select("INBOX", readonly=True)
+        if result != "OK" or not answer:
+            raise Refused(f"SELECT: {result} {answer!r}")
+        session.count = int(answer)
         client.logout()
 
 

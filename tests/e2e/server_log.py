@@ -18,6 +18,22 @@ Address = IPv4Address | IPv6Address
 _CRASH = re.compile(
     r"(?:fatal|panic): |Panic: |Fatal: |killed (?:with|by) signal|throttling|bad command startup"
 )
+# What a wrong header does to the real servers, each with what may follow. Who reaches a PROXY port
+# of Postfix, or is trusted by Dovecot, can do it; no client of an edge can.
+_HEADER_CRASHES = (
+    # Dovecot 2.3.19 and 2.4.1, by a v1 header whose first word is longer than PROXY. A login
+    # process dies; by default it serves one client alone.
+    (
+        re.compile(r'assertion failed: \(strcmp\(\*fields, "PROXY"\)'),
+        re.compile(r"-login\): child \d+ killed with signal 6"),
+    ),
+    # Postfix 3.7 and 3.10, by a v2 header with an address such as 0.0.2.7: postscreen takes it, the
+    # smtpd behind it dies. If it had served nobody yet, none is started for a minute.
+    (
+        re.compile(r"fatal: bad IPv[46] (?:client|server) address syntax from proxy"),
+        re.compile(r"smtpd: bad command startup -- throttling"),
+    ),
+)
 
 
 @dataclass(frozen=True)
@@ -112,8 +128,22 @@ def find_sent(log: str) -> list[Sent]:
 
 
 def find_crashes(log: str) -> list[str]:
-    """Lines that tell of a program that died, or that Postfix starts no more for a while."""
-    return [line for line in log.splitlines() if _CRASH.search(line)]
+    """Lines that tell of a program that died, or that Postfix starts no more for a while.
+
+    Those of `find_header_crashes`, and as many of what may follow them, are left out.
+    """
+    crashes = [line for line in log.splitlines() if _CRASH.search(line)]
+    for cause, consequence in _HEADER_CRASHES:
+        expected = sum(1 for line in crashes if cause.search(line))
+        followed = [line for line in crashes if consequence.search(line)][:expected]
+        crashes = [line for line in crashes if not cause.search(line) and line not in followed]
+    return crashes
+
+
+def find_header_crashes(log: str) -> list[str]:
+    """Lines of the two crashes that a wrong header is known to bring about."""
+    causes = [cause for cause, _ in _HEADER_CRASHES]
+    return [line for line in log.splitlines() if any(cause.search(line) for cause in causes)]
 
 
 def _find(log: str, pattern: str) -> list[Sighting]:

@@ -1,6 +1,6 @@
 """Mail sent by swaks, from this machine or from a pod.
 
-Debian's swaks speaks IPv6 only with libio-socket-inet6-perl, and TLS only with
+Debian 12's swaks speaks IPv6 only with libio-socket-inet6-perl, and TLS only with
 libnet-ssleay-perl. It merely recommends both: who installs without recommendations names them.
 """
 

@@ -111,7 +111,7 @@ def test_pods_of_the_edge_reach_every_proxy_port(isolated: Scene) -> None:
 
 
 def test_probes_of_the_kubelet_go_on(isolated: Scene) -> None:
-    kubelet = isolated.cluster.addresses.pods[0].replace(".0/24", ".1")  # its side of each pod
+    kubelet = isolated.cluster.addresses.gateway[0]
     before = isolated.logs().count(f"rip={kubelet}")
     wait_for(
         lambda: isolated.logs().count(f"rip={kubelet}") >= before + 3,

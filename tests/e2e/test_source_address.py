@@ -1,0 +1,58 @@
+"""Where a client's address is lost, it is lost before Traefik: by how the edge is published."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from mailproxy.api.spec import PortName
+from tests.cluster.cluster import Cluster
+from tests.cluster.scene import Scene
+from tests.cluster.workloads import PROXY_LABELS, build_edge_service
+from tests.e2e.report import Report
+from tests.e2e.visits import Visitor
+
+LOCAL, CLUSTER = 41, 42  # indices of LoadBalancer addresses
+FAMILIES = pytest.mark.parametrize("family", [0, 1], ids=["IPv4", "IPv6"])
+PORTS = (PortName.IMAPS, PortName.SUBMISSIONS)
+
+
+@pytest.fixture(scope="module")
+def published(cluster: Cluster) -> Iterator[Scene]:
+    """Traefik behind three Services and on the node's own ports."""
+    scene = Scene(cluster, "published", LOCAL)
+    scene.create(host_ports=True)
+    scene.apply(build_edge_service(scene.edge, "cluster", PROXY_LABELS, policy="Cluster"))
+    scene.wait_for_banners(scene.publish("cluster", index=CLUSTER)[0])
+    yield scene
+    scene.delete()
+
+
+def expect_client(scene: Scene, address: str, client: str, way: str, report: Report) -> None:
+    """Visit some ports; the log must show this client."""
+    visitor = Visitor(scene, address, way=way)
+    for name in PORTS:
+        proof = visitor.prove(name)
+        report.add(proof)
+        assert proof.client == client, f"expected {client}: {proof.line}"
+
+
+@FAMILIES
+def test_policy_local_keeps_the_address(family: int, published: Scene, report: Report) -> None:
+    host = published.cluster.addresses.host[family]
+    expect_client(published, published.addresses[family], host, "policy Local", report)
+
+
+@FAMILIES
+def test_policy_cluster_loses_it_before_traefik(
+    family: int, published: Scene, report: Report
+) -> None:
+    address = published.cluster.addresses.load_balancer(CLUSTER)[family]
+    gateway = published.cluster.addresses.gateway[family]
+    expect_client(published, address, gateway, "policy Cluster", report)
+
+
+@FAMILIES
+def test_host_ports_keep_it(family: int, published: Scene, report: Report) -> None:
+    addresses = published.cluster.addresses
+    address, host = addresses.node[family], addresses.host[family]
+    expect_client(published, address, host, "hostPort", report)
