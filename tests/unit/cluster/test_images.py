@@ -1,9 +1,16 @@
+import configparser
+import os
 import subprocess
 from pathlib import Path
 
 import pytest
 from tests.cluster.images import MAIL_SERVER, Recipe, mail_server_recipe
-from tests.cluster.operator_image import REPOSITORY, operator_image_name, operator_recipe
+from tests.cluster.operator_image import (
+    REPOSITORY,
+    operator_image_name,
+    operator_recipe,
+    pip_secrets,
+)
 from tests.unit.mail_programs import find_program
 
 START_SCRIPT = "/usr/local/bin/start-mailserver.sh"
@@ -55,3 +62,39 @@ def test_operator_image_is_the_one_that_the_manifests_install() -> None:
     name, _, tag = operator_image_name().partition(":")
     assert f"newTag: {tag}" in (REPOSITORY / "manifests/operator/kustomization.yaml").read_text()
     assert f"image: {name}" in (REPOSITORY / "manifests/operator/deployment.yaml").read_text()
+
+
+@pytest.fixture
+def pip_conf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where `pip_secrets` writes on a machine whose pip has no settings but those of a test."""
+    for name in [name for name in os.environ if name.startswith("PIP_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    return tmp_path / "pip.conf"
+
+
+def test_pip_in_the_build_gets_the_index_but_no_folder_of_this_machine(
+    pip_conf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIP_INDEX_URL", "https://index.test/simple")
+    monkeypatch.setenv("PIP_DEFAULT_TIMEOUT", "180")
+    monkeypatch.setenv("PIP_FIND_LINKS", "/wheels")
+    options = pip_secrets(pip_conf.parent)
+    assert options == [f"--secret=id=pip.conf,src={pip_conf}"]
+    assert _settings(pip_conf) == {"index-url": "https://index.test/simple", "timeout": "180"}
+
+
+def test_pip_in_the_build_gets_the_certificates(
+    pip_conf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIP_CERT", "/etc/company.pem")
+    options = pip_secrets(pip_conf.parent)
+    assert options[0] == "--secret=id=ca,src=/etc/company.pem"
+    assert _settings(pip_conf) == {"cert": "/run/secrets/ca"}
+
+
+def _settings(path: Path) -> dict[str, str]:
+    config = configparser.RawConfigParser()
+    config.read(path)
+    return dict(config["global"])
