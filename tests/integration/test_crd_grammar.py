@@ -160,6 +160,13 @@ def test_labels_are_judged_alike(api: Api, key: str, value: str) -> None:
 
 
 @quickly
+@given(name=near_names | rough_texts | st.sampled_from(["mail-overrides", "mail-trust", "a.b-c"]))
+def test_names_of_config_maps_are_judged_alike(api: Api, name: str) -> None:
+    selector = {"podSelector": {"matchLabels": LABELS}}
+    assert_both_say_the_same(api, build_proxy(mailServer=selector | {"overridesFrom": name}))
+
+
+@quickly
 @given(name=near_names, length=st.integers(1, MAX_NAME_LENGTH + 2))
 def test_names_are_judged_alike(api: Api, name: str, length: int) -> None:
     manifest = build_proxy((name * length)[:length])

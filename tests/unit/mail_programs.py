@@ -5,6 +5,7 @@ fail.
 """
 
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -125,6 +126,7 @@ class Postfix:
         postfix_path = Path(self.postconf_path).parent
         environment = {
             "MAIL_CONFIG": str(self.main_cf.parent),
+            "TMPDIR": str(self.main_cf.parent),
             "PATH": f"{self.programs}:{postfix_path}:{os.environ.get('PATH', os.defpath)}",
         }
         return subprocess.run(
@@ -195,6 +197,11 @@ class Dovecot:
         assert text.count(trust_directory) == 1
         self._local.write_text(text.replace(trust_directory, str(self.trust_directory)))
 
+    def write_local_conf(self, text: str) -> Path:
+        """Write the file that docker-mailserver makes of `dovecot.cf`; returns its path."""
+        self._local.write_text(text)
+        return self._local
+
     def mount_trust(self, files: dict[str, str]) -> None:
         """Lay files out as the kubelet does: links to a folder that is exchanged as a whole."""
         self.trust_directory.mkdir(exist_ok=True)
@@ -211,14 +218,26 @@ class Dovecot:
 
     def settings(self) -> dict[str, Any]:
         """Settings that differ from Dovecot's defaults, sections as nested dicts."""
-        result = subprocess.run(
+        result = self._run()
+        assert (result.returncode, result.stderr) == (0, "")
+        return _parse_sections(result.stdout)
+
+    def find_error(self) -> str:
+        """What keeps Dovecot from reading its configuration, as `line 1: why`; empty if nothing."""
+        complaints = re.findall(r"Fatal: Error in configuration file \S+ (.*)", self._run().stderr)
+        return complaints[0] if complaints else ""
+
+    def doveconf_script(self) -> str:
+        """A `doveconf` that reads this configuration, whatever it is asked to do."""
+        return f'#!/bin/bash\nexec {self._doveconf} -c {self._main} "$@"\n'
+
+    def _run(self) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
             [self._doveconf, "-n", "-c", str(self._main)],
             capture_output=True,
             text=True,
             check=False,
         )
-        assert (result.returncode, result.stderr) == (0, "")
-        return _parse_sections(result.stdout)
 
     def listeners(self) -> dict[str, dict[str, str]]:
         """Every `inet_listener` of the login services with its settings."""
@@ -246,7 +265,7 @@ def private_dovecot(protocols: str = "imap pop3 sieve") -> Iterator[Dovecot]:
 def _parse_sections(text: str) -> dict[str, Any]:
     stack: list[dict[str, Any]] = [{}]
     for line in map(str.strip, text.splitlines()):
-        if line.endswith("{"):
+        if line.endswith("{") and "=" not in line:
             stack.append(stack[-1].setdefault(line.removesuffix("{").strip(), {}))
         elif line == "}":
             stack.pop()

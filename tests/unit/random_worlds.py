@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tests.unit.worlds import (
     TRAEFIK_LABELS,
     Body,
+    config_map_body,
     container_body,
     endpoints_body,
     mail_proxy_body,
@@ -29,9 +30,11 @@ from mailproxy.api.mailproxy import MailProxy
 from mailproxy.api.spec import IMPLICIT_TLS, PortName
 from mailproxy.plan.edge import dump_pod_set
 from mailproxy.plan.observed import PodSet, sorted_labels
+from mailproxy.plan.user_overrides import USER_FILES
 
 _SCHEMA = build_crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
 _EDGE = _SCHEMA["properties"]["edge"]["properties"]
+_MAIL_SERVER = _SCHEMA["properties"]["mailServer"]["properties"]
 _PORT = _SCHEMA["properties"]["ports"]["items"]["properties"]
 NODES = ("node-1", "node-2", "node-3")
 PORTS = (25, 587, 465, 143, 993, 110, 995, 4190, 2525)
@@ -80,6 +83,8 @@ def mail_proxy_bodies(draw: st.DrawFn) -> Body:
         "mailServer": {"podSelector": {"matchLabels": draw(selectors)}},
         "trust": draw(_trusts()),
     }
+    if draw(st.booleans()):
+        spec["mailServer"]["overridesFrom"] = draw(_texts(_MAIL_SERVER["overridesFrom"]))
     if draw(st.booleans()):
         spec["ports"] = draw(_ports(is_traefik))
     name = draw(st.sampled_from(["mail", "m", "x" * 50]))
@@ -163,6 +168,8 @@ def clusters(draw: st.DrawFn, body: Body) -> list[Body]:
     if draw(st.booleans()):
         memory = dump_pod_set(PodSet(spec.namespace, sorted_labels(labels)))
         objects.append(remembering(proxy, memory))
+    if (own := proxy.spec.mail_server.overrides_from) and draw(st.booleans()):
+        objects.append(config_map_body(own, proxy.namespace, data=draw(_user_files)))
     if draw(st.booleans()):
         objects.append(endpoints_body(proxy.name, proxy.namespace, ready=draw(st.booleans())))
     for number in range(draw(_few)):
@@ -175,6 +182,10 @@ def clusters(draw: st.DrawFn, body: Body) -> list[Body]:
 
 
 _few = st.integers(0, 3)
+_user_files = st.dictionaries(
+    st.sampled_from([*USER_FILES, "dovecot.conf"]),
+    st.sampled_from(["", "a = b\n", "a/inet/b=c", "}\n", "exit 1\n", "\r\n"]),
+)
 _some_ports = st.lists(st.sampled_from(PORTS), unique=True, max_size=3)
 
 

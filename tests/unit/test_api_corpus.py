@@ -80,7 +80,7 @@ BOUNDS = [
 ]
 NAME_RULES = ROOT["properties"]["metadata"]["properties"]["name"][RULES_KEY]
 RULES = {r["message"] for schema in SPEC.values() for r in schema.get(RULES_KEY, [])} | {
-    rule["message"] for rule in NAME_RULES
+    rule["message"] for rule in [*NAME_RULES, *ROOT[RULES_KEY]]
 }
 USED = {found for path in VALID for found in find_values(read_example(path)["spec"], "spec")}
 EXPECTED = {read_expectation(path) for path in INVALID}

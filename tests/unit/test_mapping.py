@@ -1,7 +1,7 @@
 from mailproxy.controller.mapping import ChildIndex, find_neighbours
 from mailproxy.controller.stored import StoredProxy, read_proxy
 from mailproxy.kube.reflector import ObjectKey
-from mailproxy.plan.observed import NAME_LABEL, Child, Endpoints
+from mailproxy.plan.observed import NAME_LABEL, Child, ConfigMap, Endpoints
 
 
 def _stored(namespace: str, name: str, edge: str) -> StoredProxy:
@@ -52,6 +52,13 @@ def test_a_child_is_found_by_its_owner_until_it_goes() -> None:
     assert index.children(owner) == {("ConfigMap", "mail-trust"): child}
     assert index.change_child(key, child, None) == {owner}
     assert index.children(owner) == {}
+
+
+def test_a_config_map_is_found_as_the_child_that_it_is() -> None:
+    index, owner = ChildIndex(), ObjectKey("ns", "mail")
+    child = _child("mail-trust", "mail")
+    assert index.change_child(ObjectKey("ns", "mail-trust"), None, ConfigMap(child)) == {owner}
+    assert index.children(owner) == {("ConfigMap", "mail-trust"): child}
 
 
 def test_a_child_that_changes_its_label_concerns_both_owners() -> None:

@@ -25,6 +25,7 @@ from mailproxy.plan.observed import (
     PodSet,
     parse_addresses,
     read_child,
+    read_config_map,
     read_endpoints,
     read_node,
     read_pod,
@@ -36,7 +37,7 @@ READERS = {
     "Node": read_node,
     "Service": read_service,
     "EndpointSlice": read_endpoints,
-    "ConfigMap": lambda body: read_child(body, "ConfigMap"),
+    "ConfigMap": read_config_map,
     "IngressRouteTCP": lambda body: read_child(body, "IngressRouteTCP"),
 }
 # What the API server itself demands of an object: it never sends one without them.

@@ -146,7 +146,9 @@ def test_overrides_hold_no_line_that_another_mail_proxy_has_not_too(proxy: MailP
 
 
 def _overrides(proxy: MailProxy) -> dict[str, str]:
-    plan = build_plan(proxy, World())
+    server = proxy.spec.mail_server.model_copy(update={"overrides_from": None})
+    spec = proxy.spec.model_copy(update={"mail_server": server})
+    plan = build_plan(proxy.model_copy(update={"spec": spec}), World())
     child = next(c for c in plan.children if c["metadata"]["name"] == f"{proxy.name}-overrides")
     files: dict[str, str] = child["data"]
     return files

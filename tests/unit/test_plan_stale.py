@@ -5,11 +5,13 @@ from typing import Any
 import pytest
 from tests.unit.worlds import (
     Body,
+    config_map_body,
     mail_proxy,
     mail_proxy_body,
     observe,
     pod_body,
     remembering,
+    selecting,
     service_body,
 )
 
@@ -107,3 +109,17 @@ def test_new_mail_proxy_in_a_conflict_makes_nothing() -> None:
     proxy = mail_proxy()
     rival = mail_proxy_body("older", created="2026-01-01T00:00:00Z", uid="older")
     assert build_plan(proxy, observe(proxy, [rival, service_body(), pod_body()])).children == ()
+
+
+def test_overrides_stay_while_the_users_files_cannot_be_taken() -> None:
+    server = selecting(app="mail") | {"overridesFrom": "own"}
+    objects = [service_body(), pod_body()]
+    broken = config_map_body("own", data={"dovecot.cf": "}"})
+    assert stale(*objects, mailServer=server) == []
+    assert stale(*objects, broken, mailServer=server) == []
+    for own in ([], [broken]):
+        proxy = mail_proxy(mailServer=server)
+        plan = build_plan(proxy, observe(proxy, [*objects, *own]))
+        names = {child["metadata"]["name"] for child in plan.children}
+        assert "mail-overrides" not in names
+        assert names >= {"mail-trust", "mail-proxy", "mail-proxy-ports", "mail-smtp"}

@@ -8,6 +8,7 @@ from tests.unit.worlds import (
     NOW,
     Body,
     condition,
+    config_map_body,
     endpoints_body,
     judge,
     mail_proxy,
@@ -16,6 +17,7 @@ from tests.unit.worlds import (
     observe,
     pod_body,
     remembering,
+    selecting,
     service_body,
 )
 
@@ -35,6 +37,10 @@ del no_selector["spec"]["selector"]
 host_pod = pod_body(ips=["192.0.2.1"], host_network=True)
 many_pods = [pod_body(f"p{n}", [f"fd00::{n:x}"]) for n in range(1, 2002)]
 memory = remembering(mail_proxy(), '{"namespace":"traefik","labels":{"app":"edge"}}')
+OWN_FILES = {"mailServer": selecting(app="mail") | {"overridesFrom": "own"}}
+broken = config_map_body("own", data={"dovecot.cf": "mail_debug = yes\n}\n"})
+overrides = remembering(mail_proxy(), "")
+overrides["metadata"]["name"] = "mail-overrides"
 
 CASES: list[tuple[str, Reason, list[Body], dict[str, Any], list[str]]] = [
     ("Accepted", Reason.ACCEPTED, GOOD, {}, ["spec", "older MailProxy"]),
@@ -51,6 +57,20 @@ CASES: list[tuple[str, Reason, list[Body], dict[str, Any], list[str]]] = [
         [OLDER, *GOOD],
         {},
         ["mail/older", "`spec.mailServer.podSelector`", "select others"],
+    ),
+    (
+        "Accepted",
+        Reason.OVERRIDES_NOT_FOUND,
+        GOOD,
+        OWN_FILES,
+        ["ConfigMap mail/own does not exist", "mail-overrides is made then", "make it"],
+    ),
+    (
+        "Accepted",
+        Reason.OVERRIDES_INVALID,
+        [*GOOD, remembering(mail_proxy(), ""), overrides, broken],
+        OWN_FILES,
+        ["ConfigMap mail/own", "dovecot.cf line 2", "take it out", "mail-overrides stays as it is"],
     ),
     ("EdgeDiscovered", Reason.DISCOVERED, GOOD, {}, ["1 proxy pod of traefik/traefik", "3.7.9"]),
     (

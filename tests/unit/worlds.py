@@ -20,6 +20,7 @@ from mailproxy.plan.observed import (
     Node,
     Pod,
     read_child,
+    read_config_map,
     read_endpoints,
     read_node,
     read_pod,
@@ -177,6 +178,14 @@ def node_body(name: str, addresses: Sequence[str] = (), pod_cidrs: Sequence[str]
     }
 
 
+def config_map_body(
+    name: str, namespace: str = "mail", *, data: dict[str, str] | None = None
+) -> Body:
+    """A ConfigMap of the user's."""
+    metadata = {"name": name, "namespace": namespace, "uid": f"uid-{name}", "resourceVersion": "10"}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data or {}}
+
+
 def endpoints_body(owner: str = "mail", namespace: str = "mail", *, ready: bool = True) -> Body:
     """An EndpointSlice of the PROXY Service of the MailProxy `owner`."""
     return {
@@ -212,6 +221,11 @@ def observe(proxy: MailProxy, objects: Iterable[Body]) -> World:
     nodes: dict[str, Node] = {}
     if needs_nodes(proxy.spec.trust, pods):
         nodes = {node.name: node for node in map(read_node, _of_kind(bodies, "Node"))}
+    own = [
+        read_config_map(body)
+        for body in _of_kind(bodies, "ConfigMap", proxy.namespace)
+        if body["metadata"]["name"] == proxy.spec.mail_server.overrides_from
+    ]
     slices = [read_endpoints(body) for body in _of_kind(bodies, "EndpointSlice", proxy.namespace)]
     ours = [piece.ready for piece in slices if piece.owner == proxy.name]
     return World(
@@ -226,6 +240,7 @@ def observe(proxy: MailProxy, objects: Iterable[Body]) -> World:
         nodes=nodes,
         has_ready_endpoints=any(ours) if ours else None,
         children=children,
+        user_overrides=own[0] if own else None,
     )
 
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from mailproxy.api.base import GROUP, KIND, PLURAL, RULES_KEY, VERSION, ApiModel, schema_rules
-from mailproxy.api.mailproxy import NAME_RULE
+from mailproxy.api.mailproxy import NAME_RULE, OVERRIDES_RULE
 from mailproxy.api.spec import MailProxySpec
 from mailproxy.api.status import MailProxyStatus
 
@@ -63,6 +63,7 @@ def _root_schema() -> Schema:
         "type": "object",
         "description": "A mail server behind a TCP proxy that hands on every client's own address.",
         "required": ["spec"],
+        **schema_rules(OVERRIDES_RULE),
         "properties": {
             "apiVersion": {"type": "string"},
             "kind": {"type": "string"},

@@ -1,9 +1,9 @@
 """A whole MailProxy: identity, spec, and how a refusal is put into words."""
 
 import re
-from typing import Any
+from typing import Any, Self
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
 from mailproxy.api.base import FIELD_PATH, GROUP, KIND, VERSION, ApiModel, Rule
@@ -17,6 +17,21 @@ NAME_RULE = Rule(
     f"must begin with a letter and have at most {MAX_NAME_LENGTH} lower-case"
     " letters, digits and `-`: names of Services are made from it",
     lambda name: len(name) <= MAX_NAME_LENGTH and _NAME.fullmatch(name) is not None,
+)
+
+# Names of the two ConfigMaps that are made: the MailProxy's with one of these.
+OVERRIDES_SUFFIX = "-overrides"
+TRUST_SUFFIX = "-trust"
+
+OVERRIDES_RULE = Rule(
+    "!has(self.spec.mailServer.overridesFrom) || !(self.spec.mailServer.overridesFrom in"
+    f" [self.metadata.name + '{OVERRIDES_SUFFIX}', self.metadata.name + '{TRUST_SUFFIX}'])",
+    "must name a ConfigMap of your own: `<name>-overrides` and `<name>-trust` are mailproxy's",
+    lambda proxy: (
+        proxy.spec.mail_server.overrides_from
+        not in (f"{proxy.name}{OVERRIDES_SUFFIX}", f"{proxy.name}{TRUST_SUFFIX}")
+    ),
+    field_path=".spec.mailServer.overridesFrom",
 )
 
 
@@ -41,6 +56,11 @@ class MailProxy(ApiModel):
 
     metadata: Metadata
     spec: MailProxySpec = Field(description="What the edge in front of a mail server has to do.")
+
+    @model_validator(mode="after")
+    def _check_rules(self) -> Self:
+        OVERRIDES_RULE.check(self)
+        return self
 
     @property
     def name(self) -> str:
@@ -71,4 +91,4 @@ def _field_path(error: ErrorDetails) -> str:
     path = ""
     for part in error["loc"]:
         path += f"[{part}]" if isinstance(part, int) else f".{part}"
-    return path.lstrip(".") + str(error.get("ctx", {}).get(FIELD_PATH, ""))
+    return (path + str(error.get("ctx", {}).get(FIELD_PATH, ""))).lstrip(".")

@@ -67,6 +67,12 @@ _INGRESS_CLASS_RULES = ruled(
         "must be the name of an IngressClass: lower-case letters, digits, `-` and `.`",
     )
 )
+_CONFIG_MAP_RULES = ruled(
+    _matching(
+        rf"{_DNS_LABEL}(\.{_DNS_LABEL})*",
+        "must be the name of a ConfigMap: lower-case letters, digits, `-` and `.`",
+    )
+)
 _ENTRY_POINT_RULES = ruled(
     _matching(
         r"[A-Za-z0-9]([-A-Za-z0-9_]*[A-Za-z0-9])?",
@@ -95,6 +101,7 @@ Hostname = Annotated[str, Field(min_length=1, max_length=253), *_HOSTNAME_RULES]
 NamespaceName = Annotated[str, Field(min_length=1, max_length=63), *_NAMESPACE_RULES]
 ServiceName = Annotated[str, Field(min_length=1, max_length=63), *_SERVICE_RULES]
 IngressClassName = Annotated[str, Field(min_length=1, max_length=253), *_INGRESS_CLASS_RULES]
+ConfigMapName = Annotated[str, Field(min_length=1, max_length=253), *_CONFIG_MAP_RULES]
 EntryPointName = Annotated[str, Field(min_length=1, max_length=63), *_ENTRY_POINT_RULES]
 LabelValue = Annotated[str, Field(max_length=63), *_LABEL_VALUE_RULES]
 

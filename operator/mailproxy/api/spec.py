@@ -9,7 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from mailproxy.api.base import FIELD_PATH, ApiModel, Rule, schema_rules
 from mailproxy.api.edge import EdgeSpec, EdgeType
-from mailproxy.api.names import EntryPointName, Hostname, PodSelector, ruled
+from mailproxy.api.names import ConfigMapName, EntryPointName, Hostname, PodSelector, ruled
 from mailproxy.api.networks import TrustedNetwork
 
 
@@ -107,6 +107,18 @@ class MailServerSpec(ApiModel):
 
     pod_selector: PodSelector = Field(
         description="Finds the mail server's pods, in the MailProxy's own namespace."
+    )
+    overrides_from: ConfigMapName | None = Field(
+        default=None,
+        description="ConfigMap, in the MailProxy's own namespace, with your own `dovecot.cf`,"
+        " `postfix-master.cf`, `postfix-main.cf` and `user-patches.sh`: those that you have, and"
+        " nothing else. docker-mailserver has one place for each, so they are merged before"
+        " mailproxy's into the ConfigMap `<name>-overrides`, which is the one to mount. A file that"
+        " would defeat mailproxy's is refused: the condition `Accepted` names the line, and"
+        " `<name>-overrides` stays as it is, or is not made. Where Dovecot cannot read your"
+        " `dovecot.cf`, it starts without it and the container's log says why. Whoever may change"
+        " your ConfigMap runs programs as root in the mail server. Takes effect when the mail"
+        " server restarts. At most 128 KiB in all. Left out: no files of your own.",
     )
 
 

@@ -41,6 +41,8 @@ class Reason(StrEnum):
     ACCEPTED = "Accepted"  # True
     INVALID = "Invalid"  # False: mend the field that the message names
     CONFLICT = "Conflict"  # False: an older MailProxy has the entryPoint or the pods; change one
+    OVERRIDES_NOT_FOUND = "OverridesNotFound"  # False: make the ConfigMap of your own files
+    OVERRIDES_INVALID = "OverridesInvalid"  # False: mend the line of your file in the message
     SUSPENDED = "Suspended"  # True, but nothing follows: set spec.suspend to false
     # EdgeDiscovered
     DISCOVERED = "Discovered"  # True

@@ -7,11 +7,12 @@ from typing import TypeVar
 from mailproxy.controller.stored import StoredProxy
 from mailproxy.kube.reflector import ObjectKey
 from mailproxy.plan.conflicts import edge_id
-from mailproxy.plan.observed import Child, Endpoints, Service
+from mailproxy.plan.observed import Child, ConfigMap, Endpoints, Service
 from mailproxy.plan.plan import ChildId
 
 N = TypeVar("N")
 V = TypeVar("V", Child, Endpoints)
+Made = Child | ConfigMap | Service  # what the watches on kinds of children deliver
 
 
 class ChildIndex:
@@ -30,9 +31,7 @@ class ChildIndex:
         slices = self._endpoints.get(owner)
         return any(slice_.ready for slice_ in slices.values()) if slices else None
 
-    def change_child(
-        self, key: ObjectKey, old: Child | Service | None, new: Child | Service | None
-    ) -> set[ObjectKey]:
+    def change_child(self, key: ObjectKey, old: Made | None, new: Made | None) -> set[ObjectKey]:
         """Take over a change; returns the MailProxies that it concerns."""
         before, after = _as_child(old), _as_child(new)
         return _replace(self._children, key, before, after, lambda child: (child.kind, child.name))
@@ -44,8 +43,8 @@ class ChildIndex:
         return _replace(self._endpoints, key, old, new, lambda _: key.name)
 
 
-def _as_child(value: Child | Service | None) -> Child | None:
-    return value.child if isinstance(value, Service) else value
+def _as_child(value: Made | None) -> Child | None:
+    return value.child if isinstance(value, ConfigMap | Service) else value
 
 
 def _replace(

@@ -7,18 +7,26 @@ from typing import Any
 from mailproxy.api.base import GROUP, KIND, PLURAL, VERSION
 from mailproxy.controller.stored import read_proxy
 from mailproxy.kube.resource import Resource
-from mailproxy.plan.observed import read_child, read_endpoints, read_node, read_pod, read_service
+from mailproxy.plan.observed import (
+    read_child,
+    read_config_map,
+    read_endpoints,
+    read_node,
+    read_pod,
+    read_service,
+)
 
 MAIL_PROXIES = Resource(GROUP, VERSION, PLURAL, KIND)
 PODS = Resource("", "v1", "pods", "Pod")
 NODES = Resource("", "v1", "nodes", "Node", namespaced=False)
 SERVICES = Resource("", "v1", "services", "Service")
+CONFIG_MAPS = Resource("", "v1", "configmaps", "ConfigMap")
 ENDPOINT_SLICES = Resource("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice")
 
 CHILDREN = {
     resource.kind: resource
     for resource in (
-        Resource("", "v1", "configmaps", "ConfigMap"),
+        CONFIG_MAPS,
         Resource("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy"),
         SERVICES,
         Resource("traefik.io", "v1alpha1", "ingressroutetcps", "IngressRouteTCP"),
@@ -32,5 +40,6 @@ PROJECTIONS: dict[Resource, Callable[[dict[str, Any]], Any]] = {
     PODS: read_pod,
     NODES: read_node,
     SERVICES: read_service,
+    CONFIG_MAPS: read_config_map,
     ENDPOINT_SLICES: read_endpoints,
 }

@@ -7,6 +7,7 @@ from mailproxy.api.mailproxy import MailProxy
 from mailproxy.controller.mapping import ChildIndex, find_neighbours
 from mailproxy.controller.resources import (
     CHILDREN,
+    CONFIG_MAPS,
     ENDPOINT_SLICES,
     MAIL_PROXIES,
     NODES,
@@ -19,9 +20,18 @@ from mailproxy.engine.sources import Sources, Watch
 from mailproxy.engine.workqueue import WorkQueue
 from mailproxy.kube.client import KubeClient
 from mailproxy.kube.reflector import ObjectKey, Reflector
+from mailproxy.kube.resource import Resource
 from mailproxy.plan.edge import find_pod_set, load_pod_set
 from mailproxy.plan.manifests import trust_name
-from mailproxy.plan.observed import MANAGED_BY_LABEL, MANAGER, Node, Pod, PodSet, Service
+from mailproxy.plan.observed import (
+    MANAGED_BY_LABEL,
+    MANAGER,
+    ConfigMap,
+    Node,
+    Pod,
+    PodSet,
+    Service,
+)
 from mailproxy.plan.plan import World
 from mailproxy.plan.trust import needs_nodes
 
@@ -111,8 +121,11 @@ class Caches:
         children = dict(self._index.children(key))
         service: Service | None = None
         if name := spec.resolved_service_name:
-            watch = Watch(SERVICES, spec.namespace, field_selector=f"metadata.name={name}")
-            service = self._look(needed, watch).get(ObjectKey(spec.namespace, name))
+            service = self._look_for(needed, SERVICES, ObjectKey(spec.namespace, name))
+        user_overrides: ConfigMap | None = None
+        if name := proxy.spec.mail_server.overrides_from:
+            own = ObjectKey(proxy.namespace, name)
+            user_overrides = self._look_for(needed, CONFIG_MAPS, own)
         trust_map = children.get(("ConfigMap", trust_name(proxy)))
         remembered = load_pod_set(trust_map.edge_annotation) if trust_map else None
         pod_set = find_pod_set(spec, service, remembered)
@@ -132,7 +145,13 @@ class Caches:
             has_ready_endpoints=self._index.has_ready_endpoints(key),
             missing_kinds=frozenset(k for k, r in self._children.items() if not r.served),
             children=children,
+            user_overrides=user_overrides,
         )
+
+    def _look_for(self, needed: set[Watch], resource: Resource, key: ObjectKey) -> Any:
+        """Return the one object of that name, None when there is none; watched alone."""
+        watch = Watch(resource, key.namespace, field_selector=f"metadata.name={key.name}")
+        return self._look(needed, watch).get(key)
 
     def _look(self, needed: set[Watch], watch: Watch) -> Any:
         """Objects of a watch that has delivered; ask for it in any case."""

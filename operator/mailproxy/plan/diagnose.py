@@ -31,7 +31,7 @@ def find_conditions(
 ) -> list[Finding]:
     """All conditions in the order of the data path; `problems` are those of plan and apply."""
     findings = [
-        _judge_accepted(plan),
+        _judge_accepted(world, plan),
         _judge_edge(proxy.spec.edge, plan.edge),
         _judge_entry_points(proxy.spec, plan),
         _judge_routes(proxy, world, plan, problems),
@@ -52,11 +52,24 @@ def summarize(findings: Sequence[Finding]) -> Finding:
     return Finding(ConditionType.READY, _TRUE, Reason.READY, message)
 
 
-def _judge_accepted(plan: Plan) -> Finding:
+def _judge_accepted(world: World, plan: Plan) -> Finding:
     if plan.conflict is not None:
         return Finding(ConditionType.ACCEPTED, _FALSE, Reason.CONFLICT, f"{plan.conflict}.")
+    for problem in filter(_is_about_user_files, plan.problems):
+        _, name = problem.child
+        effect = (
+            f"Until then ConfigMap {name} stays as it is."
+            if problem.child in world.children
+            else f"ConfigMap {name} is made then; a mail server that mounts it waits for it."
+        )
+        message = f"{problem.message}. {effect}"
+        return Finding(ConditionType.ACCEPTED, _FALSE, problem.reason, message)
     message = "The spec makes sense and no older MailProxy stands in its way."
     return Finding(ConditionType.ACCEPTED, _TRUE, Reason.ACCEPTED, message)
+
+
+def _is_about_user_files(problem: Problem) -> bool:
+    return problem.reason in (Reason.OVERRIDES_NOT_FOUND, Reason.OVERRIDES_INVALID)
 
 
 def _judge_edge(spec: EdgeSpec, edge: Edge) -> Finding:
@@ -157,7 +170,8 @@ def _judge_routes(
     type_ = ConditionType.ROUTES_READY
     if plan.conflict is not None:
         return Finding(type_, _UNKNOWN, Reason.PENDING, "Waits until the spec is accepted.")
-    mine = [problem for problem in problems if problem.child != ("ConfigMap", trust_name(proxy))]
+    trust = ("ConfigMap", trust_name(proxy))
+    mine = [p for p in problems if p.child != trust and not _is_about_user_files(p)]
     if mine:
         return Finding(type_, _FALSE, mine[0].reason, _explain_problems(mine))
     is_traefik = proxy.spec.edge.type == EdgeType.TRAEFIK

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from mailproxy.api.edge import ProxyProtocolField
-from mailproxy.api.mailproxy import MailProxy
+from mailproxy.api.mailproxy import OVERRIDES_SUFFIX, TRUST_SUFFIX, MailProxy
 from mailproxy.api.networks import Network
 from mailproxy.api.spec import Listeners
 from mailproxy.plan.edge import RoutedPort
@@ -19,11 +19,11 @@ HIGHEST_PORT = 65535
 
 
 def overrides_name(proxy: MailProxy) -> str:
-    return f"{proxy.name}-overrides"
+    return f"{proxy.name}{OVERRIDES_SUFFIX}"
 
 
 def trust_name(proxy: MailProxy) -> str:
-    return f"{proxy.name}-trust"
+    return f"{proxy.name}{TRUST_SUFFIX}"
 
 
 def service_name(proxy: MailProxy) -> str:

@@ -110,6 +110,11 @@ class Child:
         """Name of the MailProxy that the object says it belongs to."""
         return dict(self.labels).get(NAME_LABEL, "")
 
+    @property
+    def is_ours(self) -> bool:
+        """Whether its label says that a mailproxy made it, for whatever MailProxy."""
+        return dict(self.labels).get(MANAGED_BY_LABEL) == MANAGER
+
 
 @dataclass(frozen=True)
 class Service:
@@ -120,6 +125,18 @@ class Service:
     selector: Labels
     ports: tuple[ServicePort, ...]
     child: Child
+
+
+@dataclass(frozen=True)
+class ConfigMap:
+    """A ConfigMap: a user's, by its files, or a child of ours, whose content is not kept.
+
+    `files` are texts by their keys, sorted; `binary_keys` those of `binaryData`.
+    """
+
+    child: Child
+    files: tuple[tuple[str, str], ...] = ()
+    binary_keys: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -209,6 +226,17 @@ def read_service(body: Object) -> Service:
             if (port.get("protocol") or "TCP") == "TCP"
         ),
         child=read_child(body, "Service"),
+    )
+
+
+def read_config_map(body: Object) -> ConfigMap:
+    child = read_child(body, "ConfigMap")
+    if child.is_ours:
+        return ConfigMap(child)
+    return ConfigMap(
+        child,
+        files=tuple(sorted((k, text or "") for k, text in (body.get("data") or {}).items())),
+        binary_keys=tuple(sorted(body.get("binaryData") or {})),
     )
 
 

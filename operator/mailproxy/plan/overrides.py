@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from pathlib import PurePosixPath
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from mailproxy.api.networks import Network
 from mailproxy.api.spec import Listeners
@@ -36,13 +36,19 @@ _ENVIRONMENT = Environment(
     keep_trailing_newline=True,
     auto_reload=False,
 )
+
+
+def get_template(name: str) -> Template:
+    """Template of the file `name`."""
+    return _ENVIRONMENT.get_template(f"{name}.j2")
+
+
 _FILES = {
     Listeners.SEPARATE: ("dovecot.cf", "user-patches.sh"),
     Listeners.SHARED: ("dovecot.cf", "postfix-master.cf"),
 }
 _TEMPLATES = {
-    listeners: {name: _ENVIRONMENT.get_template(f"{name}.j2") for name in names}
-    for listeners, names in _FILES.items()
+    listeners: {name: get_template(name) for name in names} for listeners, names in _FILES.items()
 }
 
 

@@ -12,10 +12,12 @@ from mailproxy.plan import manifests
 from mailproxy.plan.conflicts import find_conflict
 from mailproxy.plan.edge import Edge, RoutedPort, discover_edge, dump_pod_set, route_ports
 from mailproxy.plan.manifests import Manifest
-from mailproxy.plan.observed import Child, Node, Pod, PodSet, Service
+from mailproxy.plan.merge import merge_overrides
+from mailproxy.plan.observed import Child, ConfigMap, Node, Pod, PodSet, Service
 from mailproxy.plan.overrides import render_overrides, render_trust
 from mailproxy.plan.ports import find_services
 from mailproxy.plan.trust import Trust, as_network, decide_trust, sort_networks
+from mailproxy.plan.user_overrides import find_refusal
 
 ChildId = tuple[str, str]  # kind and name; the namespace is the MailProxy's
 
@@ -30,6 +32,7 @@ class World:
     `pods` are those of `pod_set`; `nodes` are there only where trust depends on them. `children`
     carry our label and this MailProxy's name. `has_ready_endpoints` is None before Kubernetes has
     looked for pods behind the PROXY Service. `missing_kinds` are not served by the API server.
+    `user_overrides` is the ConfigMap that `mailServer.overridesFrom` names, if it is there.
     """
 
     others: tuple[MailProxy, ...] = ()
@@ -40,6 +43,7 @@ class World:
     has_ready_endpoints: bool | None = None
     missing_kinds: frozenset[str] = frozenset()
     children: Mapping[ChildId, Child] = field(default_factory=dict)
+    user_overrides: ConfigMap | None = None
 
 
 @dataclass(frozen=True)
@@ -90,12 +94,17 @@ def build_plan(proxy: MailProxy, world: World) -> Plan:
         # Nothing new is made, but what exists must not go on trusting pods that are gone.
         present = child_id(trust_map) in world.children
         return Plan(edge, ports, trust, conflict, (trust_map,) if present else (), CHILD_KINDS)
-    children = [trust_map, *_build_fixed(proxy, edge, trust)]
+    overrides = _build_overrides(proxy, world)
     routes, kept = _build_routes(proxy, edge, ports)
     missing = [r for r in routes if r["kind"] in world.missing_kinds]
+    problems = [_crd_missing(route) for route in missing]
+    children = [trust_map, *_build_fixed(proxy, edge, trust)]
+    if isinstance(overrides, Problem):
+        problems.insert(0, overrides)
+    else:
+        children.insert(1, overrides)
     children += [route for route in routes if route not in missing]
-    problems = tuple(_crd_missing(route) for route in missing)
-    return Plan(edge, ports, trust, None, tuple(children), kept, problems)
+    return Plan(edge, ports, trust, None, tuple(children), kept, tuple(problems))
 
 
 def _build_trust_map(proxy: MailProxy, edge: Edge, trust: Trust) -> Manifest:
@@ -104,12 +113,27 @@ def _build_trust_map(proxy: MailProxy, edge: Edge, trust: Trust) -> Manifest:
     return manifests.build_config_map(proxy, name, files, dump_pod_set(edge.pod_set))
 
 
+def _build_overrides(proxy: MailProxy, world: World) -> Manifest | Problem:
+    """Overrides with the user's own files, or why those cannot be taken.
+
+    Ours alone are no way out: a mail server without its user's restrictions may do harm.
+    """
+    spec, own = proxy.spec, world.user_overrides
+    name = manifests.overrides_name(proxy)
+    files = render_overrides(spec.listeners, find_services(spec.ports_by_name))
+    if spec.mail_server.overrides_from is not None:
+        if refusal := find_refusal(proxy, own, files):
+            return Problem(("ConfigMap", name), refusal.reason, refusal.message)
+        users = dict(own.files) if own else {}
+        files = merge_overrides(files, users, spec.mail_server.overrides_from)
+    return manifests.build_config_map(proxy, name, files)
+
+
 def _build_fixed(proxy: MailProxy, edge: Edge, trust: Trust) -> list[Manifest]:
-    """Children that do not need Traefik: overrides, network policy, PROXY Service."""
+    """Children that need neither Traefik nor the user's files: network policy, PROXY Service."""
     spec = proxy.spec
     services = find_services(spec.ports_by_name)
-    files = render_overrides(spec.listeners, services)
-    children = [manifests.build_config_map(proxy, manifests.overrides_name(proxy), files)]
+    children: list[Manifest] = []
     if spec.network_policy == Switch.ENABLED:
         admitted = _admitted_networks(proxy, edge, trust)
         children.append(manifests.build_network_policy(proxy, edge.pod_set, admitted))

@@ -1,0 +1,104 @@
+"""Whether a user's own files can stand beside ours: which ConfigMap, key, line, and why not."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from mailproxy.api.mailproxy import MailProxy
+from mailproxy.api.status import Reason
+from mailproxy.plan.clashes import (
+    Listening,
+    find_dovecot_clashes,
+    find_main_clashes,
+    find_master_clashes,
+)
+from mailproxy.plan.config_text import Fault, find_text_faults
+from mailproxy.plan.dovecot_text import read_dovecot
+from mailproxy.plan.manifests import guarded_ports
+from mailproxy.plan.observed import ConfigMap
+from mailproxy.plan.ports import find_services
+from mailproxy.plan.postfix_text import read_main, read_master
+
+USER_FILES = ("dovecot.cf", "postfix-main.cf", "postfix-master.cf", "user-patches.sh")
+
+# Each look at a MailProxy reads them all: so many take some tenths of a second. A ConfigMap with
+# ours beside them could hold 1 MiB.
+MAX_BYTES = 128 * 1024
+
+_MAX_TOLD = 5
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a user's files are not taken; the message has no full stop at its end."""
+
+    reason: Reason
+    message: str
+
+
+def find_refusal(
+    proxy: MailProxy, config_map: ConfigMap | None, ours: Mapping[str, str]
+) -> Refusal | None:
+    """Why the ConfigMap of `mailServer.overridesFrom` cannot be merged with the files `ours`.
+
+    None when it can. A ConfigMap that is not there, None, cannot.
+    """
+    which = f"ConfigMap {proxy.namespace}/{proxy.spec.mail_server.overrides_from}"
+    if config_map is None:
+        message = (
+            f"{which} does not exist: make it, or mend or leave out `spec.mailServer.overridesFrom`"
+        )
+        return Refusal(Reason.OVERRIDES_NOT_FOUND, message)
+    if misfit := _find_misfit(config_map):
+        return Refusal(Reason.OVERRIDES_INVALID, f"{which} {misfit}")
+    listening = Listening(
+        proxy.spec.listeners,
+        find_services(proxy.spec.ports_by_name),
+        frozenset(guarded_ports(proxy)),
+    )
+    told = [
+        f"{key} line {fault.line}: {fault.message}"
+        for key, text in config_map.files
+        for fault in _find_faults(key, text, listening, ours)
+    ]
+    if not told:
+        return None
+    more = [f"and {len(told) - _MAX_TOLD} more"] if len(told) > _MAX_TOLD else []
+    message = f"{which}: {'; '.join([*told[:_MAX_TOLD], *more])}"
+    return Refusal(Reason.OVERRIDES_INVALID, message)
+
+
+def _find_misfit(config_map: ConfigMap) -> str | None:
+    """Why it cannot be a ConfigMap of files at all."""
+    if config_map.child.is_ours:
+        return "is made by mailproxy: name one of your own in `spec.mailServer.overridesFrom`"
+    allowed = ", ".join(USER_FILES)
+    if config_map.binary_keys:
+        keys = ", ".join(config_map.binary_keys)
+        return f"holds {keys} as `binaryData`: its files are text, in UTF-8 and under `data`"
+    if unknown := [key for key, _ in config_map.files if key not in USER_FILES]:
+        return (
+            f"holds {', '.join(unknown[:_MAX_TOLD])}, which nothing would read: its keys can be"
+            f" {allowed}; rename what is misspelt and put other files into another ConfigMap"
+        )
+    size = sum(len(text.encode()) for _, text in config_map.files)
+    if size > MAX_BYTES:
+        return f"holds {size} bytes, more than the {MAX_BYTES} that are taken: make it smaller"
+    return None
+
+
+def _find_faults(key: str, text: str, listening: Listening, ours: Mapping[str, str]) -> list[Fault]:
+    """Faults of one file; the meaning is looked at only where the form is right."""
+    if faults := find_text_faults(text):
+        return faults
+    clashes: list[Fault] = []
+    if key == "dovecot.cf":
+        statements, faults = read_dovecot(text)
+        clashes = find_dovecot_clashes(statements, listening)
+    elif key == "postfix-master.cf":
+        lines, faults = read_master(text)
+        mine, _ = read_master(ours.get(key, ""))
+        clashes = find_master_clashes(lines, mine)
+    elif key == "postfix-main.cf":
+        parameters, faults = read_main(text)
+        clashes = find_main_clashes(parameters)
+    return sorted([*faults, *clashes], key=lambda fault: fault.line)
