@@ -27,7 +27,7 @@ class Listening:
     """What mailproxy listens on: the chosen services, and all ports that are kept for the edge."""
 
     listeners: Listeners
-    services: Sequence[MailService]
+    services: tuple[MailService, ...]
     guarded_ports: frozenset[int]
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from mailproxy.api.mailproxy import MailProxy
 from mailproxy.api.status import Reason
@@ -20,8 +21,7 @@ from mailproxy.plan.postfix_text import read_main, read_master
 
 USER_FILES = ("dovecot.cf", "postfix-main.cf", "postfix-master.cf", "user-patches.sh")
 
-# Each look at a MailProxy reads them all: so many take some tenths of a second. A ConfigMap with
-# ours beside them could hold 1 MiB.
+# So many take some tenths of a second to read. A ConfigMap with ours beside them could hold 1 MiB.
 MAX_BYTES = 128 * 1024
 
 _MAX_TOLD = 5
@@ -52,13 +52,13 @@ def find_refusal(
         return Refusal(Reason.OVERRIDES_INVALID, f"{which} {misfit}")
     listening = Listening(
         proxy.spec.listeners,
-        find_services(proxy.spec.ports_by_name),
+        tuple(find_services(proxy.spec.ports_by_name)),
         frozenset(guarded_ports(proxy)),
     )
     told = [
         f"{key} line {fault.line}: {fault.message}"
         for key, text in config_map.files
-        for fault in _find_faults(key, text, listening, ours)
+        for fault in _find_faults(key, text, listening, ours.get(key, ""))
     ]
     if not told:
         return None
@@ -86,19 +86,20 @@ def _find_misfit(config_map: ConfigMap) -> str | None:
     return None
 
 
-def _find_faults(key: str, text: str, listening: Listening, ours: Mapping[str, str]) -> list[Fault]:
-    """Faults of one file; the meaning is looked at only where the form is right."""
+@lru_cache(maxsize=128)  # a pod of the edge that comes or goes must not wait for the same verdict
+def _find_faults(key: str, text: str, listening: Listening, ours: str) -> tuple[Fault, ...]:
+    """Faults of one file beside ours; the meaning is looked at only where the form is right."""
     if faults := find_text_faults(text):
-        return faults
+        return tuple(faults)
     clashes: list[Fault] = []
     if key == "dovecot.cf":
         statements, faults = read_dovecot(text)
         clashes = find_dovecot_clashes(statements, listening)
     elif key == "postfix-master.cf":
         lines, faults = read_master(text)
-        mine, _ = read_master(ours.get(key, ""))
+        mine, _ = read_master(ours)
         clashes = find_master_clashes(lines, mine)
     elif key == "postfix-main.cf":
         parameters, faults = read_main(text)
         clashes = find_main_clashes(parameters)
-    return sorted([*faults, *clashes], key=lambda fault: fault.line)
+    return tuple(sorted([*faults, *clashes], key=lambda fault: fault.line))
