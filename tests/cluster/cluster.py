@@ -16,7 +16,7 @@ from typing import Self
 from tests.cluster.addresses import Addresses
 from tests.cluster.images import ensure_images
 from tests.cluster.node import WIRE, cgroup_folders, ip
-from tests.cluster.programs import TRAEFIK, ensure_programs, find_obstacle
+from tests.cluster.programs import TRAEFIK, ensure_programs, find_debian, find_obstacle
 from tests.cluster.store import ensure_store, remove_other_stores
 from tests.controlplane.api import Api, ApiStatus, wait_for
 from tests.controlplane.cache import cache_dir
@@ -150,6 +150,10 @@ class Cluster:
             raise error
         return answer
 
+    def in_network(self, *command: str) -> list[str]:
+        """A command line that runs a command of this machine in the node's network."""
+        return ["nsenter", f"--net=/proc/{self._pid}/ns/net", "--", *command]
+
     @property
     def _wire(self) -> str:
         """The machine's end of it."""
@@ -228,9 +232,11 @@ def is_alive(pid: str) -> bool:
 
 
 def remove_wire(name: str) -> None:
-    """Remove a network interface, if it is there: the kernel takes its time to do so by itself."""
-    if Path("/sys/class/net", name).exists():
-        ip("link", "delete", name)
+    """Remove a network interface; the kernel does so too when the node is gone, in its own time."""
+    link = Path("/sys/class/net", name)
+    if link.exists():
+        subprocess.run([find_debian("ip"), "link", "delete", name], capture_output=True)
+        wait_for(lambda: not link.exists(), STOP_SECONDS, f"the end of the interface {name}")
 
 
 def remove_cgroup(name: str) -> None:

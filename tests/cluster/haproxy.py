@@ -55,4 +55,6 @@ def build_haproxy(namespace: str, host: str, ports: Mapping[str, int]) -> list[M
 def _render_listener(service: str, host: str, port: int) -> str:
     listen = ENTRY_POINTS[service].port
     target = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    return f"listen {service}\n  bind :::{listen} v4v6\n  server next {target} send-proxy-v2\n"
+    # With `v4v6` an IPv4 client would arrive as ::ffff:192.0.2.7, and so stand in Dovecot's log.
+    binds = f"  bind 0.0.0.0:{listen}\n  bind [::]:{listen} v6only\n"
+    return f"listen {service}\n{binds}  server next {target} send-proxy-v2\n"

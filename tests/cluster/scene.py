@@ -21,7 +21,7 @@ from tests.controlplane.edge import ALL_SERVICES, MAIL_LABELS, create_namespace
 T = TypeVar("T")
 Pair = tuple[str, str]  # IPv4 and IPv6
 
-SETTLE_SECONDS = 60.0
+SETTLE_SECONDS = 120.0
 BANNER_SECONDS = 1.0
 IMAGES = {"2.3": MAIL_BOOKWORM_IMAGE, "2.4": MAIL_TRIXIE_IMAGE}  # by version of Dovecot
 INSIDER = "insider"
@@ -36,6 +36,7 @@ class Scene:
         listeners: `Separate` or `Shared`.
         dovecot: `2.3` (Debian 12) or `2.4` (Debian 13).
         env: docker-mailserver's settings.
+        edge_of: Name of another scene, if this mail server stands behind the edge of that one.
     """
 
     cluster: Cluster
@@ -45,6 +46,7 @@ class Scene:
     listeners: str = "Separate"
     hostname: str = "mail.example.com"
     env: Mapping[str, str] = field(default_factory=dict)
+    edge_of: str = ""
 
     @property
     def mail(self) -> str:
@@ -54,7 +56,7 @@ class Scene:
     @property
     def edge(self) -> str:
         """Namespace of the edge."""
-        return f"edge-{self.name}"
+        return f"edge-{self.edge_of or self.name}"
 
     @property
     def addresses(self) -> Pair:
@@ -66,21 +68,33 @@ class Scene:
     ) -> None:
         """Everything with Traefik as the edge; returns when the MailProxy is Ready.
 
-        A second pod of the edge, the insider, is trusted like Traefik and never gets any traffic.
-
         Args:
             traefik_args, host_ports: As `build_traefik` takes them.
             spec: As `apply_mail_proxy` takes it.
         """
+        self.create_edge(traefik_args, host_ports=host_ports)
+        self.create_mail_server(**spec)
+        self.wait_for_banners(self.addresses[0])
+
+    def create_edge(
+        self, traefik_args: Sequence[str] = (), watched: Sequence[str] = (), **options: Any
+    ) -> None:
+        """Traefik, published; the arguments are those of `build_traefik`.
+
+        A second pod of the edge, the insider, is trusted like Traefik and never gets any traffic.
+        """
         self.create_namespaces()
-        self.apply_all(build_traefik(self.edge, [self.mail], traefik_args, host_ports))
+        self.apply_all(build_traefik(self.edge, watched or [self.mail], traefik_args, **options))
         self.apply(build_pod(self.edge, INSIDER, PROXY_LABELS, ready=False))
         self.publish()
         self.wait_for_addresses(self.edge, labels=_selector(PROXY_LABELS), count=2)
+
+    def create_mail_server(self, **spec: Any) -> None:
+        """The MailProxy, and the mail server behind the edge; returns when the former is Ready."""
+        self.create_namespaces()
         self.apply_mail_proxy(**spec)
         self.add_mail_server()
         self.wait_for_condition("Ready", "True")
-        self.wait_for_banners(self.addresses[0])
 
     def create_namespaces(self) -> None:
         """Both, with their ServiceAccounts."""
@@ -88,9 +102,11 @@ class Scene:
             create_namespace(self.cluster.api, namespace)
 
     def delete(self) -> None:
-        """Ask for the end of both namespaces and of Traefik's rights, without waiting for it."""
-        for namespace in (self.mail, self.edge):
-            self.cluster.api.delete("Namespace", namespace)
+        """Ask for the end of all that is its own, without waiting for it."""
+        self.cluster.api.delete("Namespace", self.mail)
+        if self.edge_of:
+            return
+        self.cluster.api.delete("Namespace", self.edge)
         for kind in ("ClusterRole", "ClusterRoleBinding"):
             try:
                 self.cluster.api.delete(kind, f"traefik-{self.edge}")

@@ -24,6 +24,7 @@ def write_kubeconfig(
         "current-context": "mailproxy-test",
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.touch(mode=0o600)
-    path.write_text(json.dumps(config, indent=2) + "\n")
-    return path
+    unfinished = path.with_name(f"{path.name}.unfinished")
+    unfinished.touch(mode=0o600)
+    unfinished.write_text(json.dumps(config, indent=2) + "\n")
+    return unfinished.replace(path)  # another process may wait for it

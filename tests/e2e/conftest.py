@@ -1,8 +1,7 @@
 """One cluster for all tests here, with the operator installed; tests own their namespaces."""
 
 import os
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator
 
 import pytest
 
@@ -11,13 +10,11 @@ from tests.cluster.operator import install_operator
 from tests.cluster.programs import find_obstacle
 from tests.cluster.scene import Scene
 from tests.controlplane.gomod import ToolError
+from tests.e2e.modes import MODES, SEPARATE, Mode, Scenes, become_known, chosen_modes
 from tests.e2e.report import REPORT, Report
 from tests.e2e.visits import Visitor
 
 NUMBER = int(os.environ.get("MAILPROXY_E2E_CLUSTER", "2"))  # `make cluster` is 1
-Mode = tuple[str, str]  # version of Dovecot, listeners
-MODES: list[Mode] = [(d, listeners) for listeners in ("Separate", "Shared") for d in ("2.3", "2.4")]
-SEPARATE = [mode for mode in MODES if mode[1] == "Separate"]
 PREPARATION_ERROR = pytest.StashKey[ToolError]()
 
 
@@ -62,45 +59,30 @@ def cluster(pytestconfig: pytest.Config) -> Iterator[Cluster]:
         yield running
 
 
-class StandardScenes:
-    """An edge and a mail server with all eight ports for each mode, made side by side."""
+@pytest.fixture(scope="session")
+def standard_scenes(request: pytest.FixtureRequest, cluster: Cluster) -> Scenes:
+    """An edge and a mail server with all eight ports, for each mode that the chosen tests need."""
 
-    def __init__(self, cluster: Cluster, modes: Iterable[Mode]) -> None:
-        self._cluster = cluster
-        self._pool = ThreadPoolExecutor(len(MODES))
-        self._scenes: dict[Mode, Future[Scene]] = {
-            mode: self._pool.submit(self._create, mode) for mode in modes
-        }
-
-    def get(self, mode: Mode) -> Scene:
-        """The scene of a mode, as soon as its MailProxy is Ready."""
-        return self._scenes[mode].result()
-
-    def _create(self, mode: Mode) -> Scene:
+    def create(mode: Mode) -> Scene:
         dovecot, listeners = mode
         name = f"{listeners.lower()}-{dovecot.replace('.', '')}"
-        scene = Scene(self._cluster, name, 1 + MODES.index(mode), dovecot, listeners)
+        scene = Scene(cluster, name, 1 + MODES.index(mode), dovecot, listeners)
         # What guards a server without a policy is what most tests are about.
         scene.create(networkPolicy="Disabled")
+        become_known(scene)
         return scene
 
-
-@pytest.fixture(scope="session")
-def standard_scenes(request: pytest.FixtureRequest, cluster: Cluster) -> StandardScenes:
-    """Those that the chosen tests need."""
-    calls = [item.callspec.params for item in request.session.items if hasattr(item, "callspec")]
-    needed = {call[name] for call in calls for name in ("scene", "separate_scene") if name in call}
-    return StandardScenes(cluster, sorted(needed, key=MODES.index))
+    return Scenes(chosen_modes(request, "scene", "separate_scene", "standard_mode"), create)
 
 
 @pytest.fixture(scope="session", params=MODES, ids="-".join)
-def scene(request: pytest.FixtureRequest, standard_scenes: StandardScenes) -> Scene:
+def scene(request: pytest.FixtureRequest, standard_scenes: Scenes) -> Scene:
     """Traefik, a mail server and a MailProxy, for each Dovecot and each mode."""
     return standard_scenes.get(request.param)
 
 
 @pytest.fixture(scope="session", params=SEPARATE, ids="-".join)
-def separate_scene(request: pytest.FixtureRequest, standard_scenes: StandardScenes) -> Scene:
+def separate_scene(request: pytest.FixtureRequest, standard_scenes: Scenes) -> Scene:
     """As `scene`, where the PROXY ports stand beside the normal ones."""
     return standard_scenes.get(request.param)
 

@@ -9,8 +9,8 @@ from tests.cluster.cluster import Cluster
 from tests.cluster.scene import Scene
 from tests.cluster.workloads import build_config_map
 from tests.controlplane.edge import MAIL_LABELS
-from tests.e2e.conftest import MODES
 from tests.e2e.mailbox_clients import Request, visit
+from tests.e2e.modes import MODES, Mode, Scenes, chosen_modes, temporary_scenes
 from tests.e2e.report import Report
 from tests.e2e.smtp_client import deliver
 from tests.e2e.visits import Visitor, prove_all
@@ -26,16 +26,27 @@ OWN_FILES = {
 }
 
 
-@pytest.fixture(params=MODES, ids="-".join)
-def own(request: pytest.FixtureRequest, cluster: Cluster) -> Iterator[Scene]:
-    """A scene whose mail server has files of its user's."""
-    number = MODES.index(request.param)
-    scene = Scene(cluster, f"own-{number}", INDEX + number, *request.param)
-    scene.create_namespaces()
-    scene.apply(build_config_map(scene.mail, NAME, OWN_FILES))
-    scene.create(mailServer={"podSelector": {"matchLabels": MAIL_LABELS}, "overridesFrom": NAME})
-    yield scene
-    scene.delete()
+@pytest.fixture(scope="module")
+def own_scenes(request: pytest.FixtureRequest, cluster: Cluster) -> Iterator[Scenes]:
+    """Mail servers that have files of their user's."""
+
+    def create(mode: Mode) -> Scene:
+        number = MODES.index(mode)
+        scene = Scene(cluster, f"own-{number}", INDEX + number, *mode)
+        scene.create_namespaces()
+        scene.apply(build_config_map(scene.mail, NAME, OWN_FILES))
+        selector = {"matchLabels": MAIL_LABELS}
+        scene.create(mailServer={"podSelector": selector, "overridesFrom": NAME})
+        return scene
+
+    with temporary_scenes(chosen_modes(request, "own"), create) as scenes:
+        yield scenes
+
+
+@pytest.fixture(scope="module", params=MODES, ids="-".join)
+def own(request: pytest.FixtureRequest, own_scenes: Scenes) -> Scene:
+    """One of them."""
+    return own_scenes.get(request.param)
 
 
 def test_both_are_in_effect_and_a_broken_edit_changes_nothing(own: Scene, report: Report) -> None:

@@ -31,10 +31,12 @@ PROTOCOLS = {
 Run = Callable[[Sequence[str], str], str]
 
 
-def prove_all(visitor: "Visitor", client: str, report: Report) -> None:
+def prove_all(
+    visitor: "Visitor", client: str, report: Report, ports: Sequence[PortName] = tuple(PortName)
+) -> None:
     """Visit all ports at once; each must work, and the log must show this client."""
-    with ThreadPoolExecutor(len(PortName)) as pool:
-        proofs = list(pool.map(visitor.prove, PortName))
+    with ThreadPoolExecutor(len(ports)) as pool:
+        proofs = list(pool.map(visitor.prove, ports))
     for proof in proofs:
         report.add(proof)
     wrong = [proof.line for proof in proofs if ip_address(proof.client) != ip_address(client)]
@@ -48,6 +50,7 @@ class Visitor:
     Attributes:
         address: Where the mail server is thought to be, IPv4 or IPv6.
         server_name: What is asked for by SNI where TLS comes first.
+        certificate: PEM that the server has to show; empty: whatever it likes.
         through_edge: Or straight to the normal ports, without a PROXY header.
         run: Runs a command in a pod, which is then the client; None: this machine is.
         way: What is special about the way, for the report.
@@ -56,6 +59,7 @@ class Visitor:
     scene: Scene
     address: str
     server_name: str = ""
+    certificate: str = ""
     through_edge: bool = True
     run: Run | None = None
     way: str = ""
@@ -78,6 +82,8 @@ class Visitor:
         def look() -> list[Sighting]:
             return find(self.scene.logs()[known:])
 
+        if self.certificate:
+            assert certificate == self.certificate, f"{service.name}: not its own\n{certificate}"
         seen = wait_for(look, LOG_SECONDS, lambda: self.scene.logs()[known:], interval=0.1)
         return seen[0], certificate
 

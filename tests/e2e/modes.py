@@ -1,0 +1,63 @@
+"""What most tests run with: every Dovecot with every listener mode, in scenes made side by side."""
+
+import socket
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+
+import pytest
+
+from tests.cluster.scene import Scene
+
+Mode = tuple[str, str]  # version of Dovecot, listeners
+MODES: list[Mode] = [(d, listeners) for listeners in ("Separate", "Shared") for d in ("2.3", "2.4")]
+SEPARATE = [mode for mode in MODES if mode[1] == "Separate"]
+GREETING_SECONDS = 20.0  # postscreen lets a new client wait for 6 s
+
+
+class Scenes:
+    """A scene for each mode; all are made at once, as most of it is waiting."""
+
+    def __init__(self, modes: Iterable[Mode], create: Callable[[Mode], Scene]) -> None:
+        self._pool = ThreadPoolExecutor(len(MODES))
+        self._scenes: dict[Mode, Future[Scene]] = {
+            mode: self._pool.submit(create, mode) for mode in modes
+        }
+
+    def get(self, mode: Mode) -> Scene:
+        """The scene of a mode, as soon as it is made."""
+        return self._scenes[mode].result()
+
+    def delete(self) -> None:
+        """Ask for the end of all that were made."""
+        for future in self._scenes.values():
+            if not future.exception():
+                future.result().delete()
+
+
+@contextmanager
+def temporary_scenes(modes: Iterable[Mode], create: Callable[[Mode], Scene]) -> Iterator[Scenes]:
+    """`Scenes` that are deleted in the end."""
+    scenes = Scenes(modes, create)
+    yield scenes
+    scenes.delete()
+
+
+def chosen_modes(request: pytest.FixtureRequest, *parameters: str) -> list[Mode]:
+    """Modes that the chosen tests need, by the names of their parameters that are modes."""
+    calls = [item.callspec.params for item in request.session.items if hasattr(item, "callspec")]
+    chosen = {call[name] for call in calls for name in parameters if name in call}
+    return sorted(chosen, key=MODES.index)
+
+
+def become_known(scene: Scene) -> None:
+    """Be greeted on port 25, by IPv4 and IPv6: postscreen lets a client wait for that only once."""
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(_wait_for_greeting, scene.addresses))
+
+
+def _wait_for_greeting(address: str) -> None:
+    """`220-` comes at once, and `220 ` when postscreen is content."""
+    with socket.create_connection((address, 25), GREETING_SECONDS) as connection:
+        lines = iter(connection.makefile("rb").readline, b"")
+        assert any(line.startswith(b"220 ") for line in lines), f"{address} has no greeting"

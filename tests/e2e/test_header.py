@@ -1,0 +1,147 @@
+"""The PROXY header in both versions, by the routes themselves and by a ServersTransportTCP."""
+
+import socket
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
+from functools import partial
+
+import pytest
+
+from mailproxy.api.spec import Listeners
+from mailproxy.plan.ports import MAIL_SERVICES
+from tests.cluster.cluster import Cluster
+from tests.cluster.scene import Scene
+from tests.controlplane.api import wait_for
+from tests.e2e.modes import MODES, Mode, Scenes, chosen_modes
+from tests.e2e.report import Report
+from tests.e2e.visits import Visitor, prove_all
+from tests.e2e.wire import Wire
+
+Choice = tuple[str, int]  # field and version of `edge.proxyProtocol`
+DEFAULT: Choice = ("Service", 2)
+# The version changes each time, so that the wire tells when Traefik has taken a choice over. The
+# default is what all other tests run with, and what they find again.
+CHOICES: list[Choice] = [("ServersTransport", 1), ("ServersTransport", 2), ("Service", 1)]
+SETTLE_SECONDS = 30.0
+WIRE_SECONDS = 1.0
+
+
+@pytest.fixture(scope="module")
+def wire(cluster: Cluster) -> Iterator[Wire]:
+    """What the edges send to the mail servers."""
+    with Wire(cluster.in_network) as wire:
+        yield wire
+
+
+@pytest.fixture(scope="module")
+def scenes(
+    request: pytest.FixtureRequest, standard_scenes: Scenes, wire: Wire
+) -> Iterator[list[Scene]]:
+    """The standard scenes, which have their default header again in the end."""
+    scenes = [standard_scenes.get(mode) for mode in chosen_modes(request, "standard_mode")]
+    yield scenes
+    choose_everywhere(scenes, DEFAULT, wire)
+
+
+@pytest.fixture(scope="module", params=CHOICES, ids=lambda choice: f"{choice[0]}-v{choice[1]}")
+def choice(request: pytest.FixtureRequest, scenes: list[Scene], wire: Wire) -> Choice:
+    """A choice that all scenes have made, and that all of their Traefiks have taken over."""
+    choice: Choice = request.param
+    choose_everywhere(scenes, choice, wire)
+    return choice
+
+
+def choose_everywhere(scenes: list[Scene], choice: Choice, wire: Wire) -> None:
+    with ThreadPoolExecutor(max(1, len(scenes))) as pool:
+        list(pool.map(partial(choose, choice=choice, wire=wire), scenes))
+
+
+def choose(scene: Scene, choice: Choice, wire: Wire) -> None:
+    """Change the MailProxy, and return when every port has the header of that version."""
+    proxy = scene.cluster.api.get("MailProxy", "mail", scene.mail)
+    present = proxy["spec"]["edge"]["proxyProtocol"]
+    field, version = choice
+    if present == {"field": field, "version": version}:
+        return
+    if present["version"] == version:  # nobody would see that the field has changed
+        choose(scene, (field, 3 - version), wire)
+    change = {"proxyProtocol": {"field": field, "version": version}}
+    scene.cluster.api.merge_patch("MailProxy", "mail", {"spec": {"edge": change}}, scene.mail)
+    expected = dict.fromkeys(proxy_ports(scene), version)
+    wait_for(
+        lambda: knock(scene, wire) == expected,
+        SETTLE_SECONDS,
+        lambda: f"headers by port: {knock(scene, wire)}, expected {expected}",
+    )
+
+
+def knock(scene: Scene, wire: Wire) -> dict[int, int]:
+    """Connect to all ports; returns the version of the header by the mail server's port."""
+    host, server = scene.cluster.addresses.host[0], mail_server(scene)
+    with ExitStack() as stack:
+        connections = [
+            stack.enter_context(socket.create_connection((scene.addresses[0], service.port), 1))
+            for service in MAIL_SERVICES
+        ]
+        clients = {(host, connection.getsockname()[1]) for connection in connections}
+
+        def find() -> dict[int, int]:
+            headers = [h for h in wire.headers if (h.client, h.client_port) in clients]
+            return {h.port: h.version for h in headers if h.server == server}
+
+        with suppress(AssertionError):  # a route may not be there yet
+            wait_for(lambda: len(find()) == len(connections), WIRE_SECONDS)
+        return find()
+
+
+def mail_server(scene: Scene) -> str:
+    """IPv4 address of its pod."""
+    address: str = scene.mail_pod()["status"]["podIP"]
+    return address
+
+
+def proxy_ports(scene: Scene) -> list[int]:
+    """Ports on which the mail server expects a header."""
+    return [service.target_port(Listeners(scene.listeners)) for service in MAIL_SERVICES]
+
+
+@pytest.mark.parametrize("standard_mode", MODES, ids="-".join)
+def test_field_says_which_object_asks_for_the_header(
+    standard_mode: Mode, choice: Choice, standard_scenes: Scenes
+) -> None:
+    scene = standard_scenes.get(standard_mode)
+    field, version = choice
+    routes = scene.cluster.api.list("IngressRouteTCP", scene.mail)
+    backends = [route["spec"]["routes"][0]["services"][0] for route in routes]
+    transports = scene.cluster.api.list("ServersTransportTCP", scene.mail)
+    if field == "Service":
+        assert [b["proxyProtocol"] for b in backends] == [{"version": version}] * len(backends)
+        assert not transports and not any("serversTransport" in b for b in backends)
+    else:
+        assert [t["spec"]["proxyProtocol"] for t in transports] == [{"version": version}]
+        assert not any("proxyProtocol" in backend for backend in backends)
+
+
+@pytest.mark.parametrize("family", [4, 6], ids=["IPv4", "IPv6"])
+@pytest.mark.parametrize("standard_mode", MODES, ids="-".join)
+def test_all_ports_work_with_this_header_on_the_wire(
+    family: int,
+    standard_mode: Mode,
+    choice: Choice,
+    standard_scenes: Scenes,
+    wire: Wire,
+    report: Report,
+) -> None:
+    scene = standard_scenes.get(standard_mode)
+    field, version = choice
+    index = 0 if family == 4 else 1
+    client, server = scene.cluster.addresses.host[index], mail_server(scene)
+    known = len(wire.headers)
+
+    way = f"v{version} {field}"
+    prove_all(Visitor(scene, scene.addresses[index], way=way), client, report)
+
+    headers = [h for h in wire.headers[known:] if (h.client, h.server) == (client, server)]
+    versions = {h.port: h.version for h in headers}
+    assert versions == dict.fromkeys(proxy_ports(scene), version), headers

@@ -1,0 +1,158 @@
+"""Two mail servers behind one edge: on the TLS ports the name that a client asks for decides."""
+
+import re
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+
+import pytest
+
+from mailproxy.api.spec import Listeners, PortName
+from mailproxy.plan.ports import Daemon
+from tests.cluster.cluster import Cluster
+from tests.cluster.scene import Scene
+from tests.controlplane.api import wait_for
+from tests.e2e import server_log
+from tests.e2e.report import Report
+from tests.e2e.server_log import Sighting
+from tests.e2e.visits import LOG_SECONDS, SERVICES, Visitor, prove_all
+
+INDEX = 30  # of LoadBalancer addresses
+LISTENERS = ("Separate", "Shared")
+HOSTNAMES = {"2.3": "mail.example.com", "2.4": "mail.example.net"}  # by version of Dovecot
+WRONG_NAMES = {"wrong name": "mail.example.org", "no name": ""}
+TLS_PORTS = (PortName.SUBMISSIONS, PortName.IMAPS, PortName.POP3S)
+OWN_CERTIFICATE = "/etc/dms/tls/cert"  # where the mail server's start-up puts it
+ROUTE_SECONDS = 60.0
+FAMILIES = pytest.mark.parametrize("family", [4, 6], ids=["IPv4", "IPv6"])
+PEM = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----\n", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class MailServer:
+    """One of two behind an edge; `certificate` is its own, in PEM."""
+
+    scene: Scene
+    certificate: str
+
+
+Pair = tuple[MailServer, MailServer]
+
+
+@pytest.fixture(scope="module")
+def pairs(cluster: Cluster) -> Iterator[dict[str, Future[Pair]]]:
+    """Two MailProxies with two mail servers and one edge, for each listener mode."""
+    with ThreadPoolExecutor(len(LISTENERS)) as pool:
+        pairs = {mode: pool.submit(create_pair, cluster, mode) for mode in LISTENERS}
+    yield pairs
+    for pair in pairs.values():
+        for server in pair.result():
+            server.scene.delete()
+
+
+@pytest.fixture(scope="module", params=LISTENERS)
+def pair(request: pytest.FixtureRequest, pairs: dict[str, Future[Pair]]) -> Pair:
+    """One of them."""
+    return pairs[request.param].result()
+
+
+def create_pair(cluster: Cluster, listeners: str) -> Pair:
+    index = INDEX + LISTENERS.index(listeners)
+    name = f"sni-{listeners.lower()}"
+    first = Scene(cluster, name, index, "2.3", listeners, HOSTNAMES["2.3"])
+    second = Scene(cluster, f"{name}-2", index, "2.4", listeners, HOSTNAMES["2.4"], edge_of=name)
+    first.create_edge(watched=[first.mail, second.mail])
+    with ThreadPoolExecutor(2) as pool:
+        one, two = pool.map(create_mail_server, (first, second))
+    return one, two
+
+
+def create_mail_server(scene: Scene) -> MailServer:
+    """Returns when every port is routed, and all that this took is in the log."""
+    scene.create_mail_server(ports=[{"name": port, "sni": "Hostname"} for port in TLS_PORTS])
+    server = MailServer(scene, scene.run_in_mail_server("cat", OWN_CERTIFICATE))
+    for port in TLS_PORTS:
+        wait_until_routed(server, port)
+    return server
+
+
+def wait_until_routed(server: MailServer, port: PortName) -> None:
+    scene, client = server.scene, server.scene.cluster.addresses.host[0]
+    wait_for(
+        lambda: ask(scene.addresses[0], port, scene.hostname) == server.certificate,
+        ROUTE_SECONDS,
+        f"the certificate of {scene.hostname} on port {SERVICES[port].port}",
+    )
+    wait_for(lambda: find_visits(scene, port, client), LOG_SECONDS, scene.logs)
+
+
+def ask(address: str, port: PortName, name: str) -> str:
+    """Certificate of whoever answers, in PEM; empty without TLS. Nothing is said but TLS.
+
+    Args:
+        name: What is asked for by SNI; empty: no SNI at all.
+    """
+    host = f"[{address}]" if ":" in address else address
+    sni = ["-servername", name] if name else ["-noservername"]
+    answer = subprocess.run(
+        ["openssl", "s_client", "-connect", f"{host}:{SERVICES[port].port}", *sni],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=15,
+    )
+    found = PEM.search(answer.stdout)
+    return found[0] if found else ""
+
+
+def find_visits(scene: Scene, port: PortName, client: str, known: int = 0) -> list[Sighting]:
+    """Connections of a client that came to nothing, in the log behind `known` characters."""
+    service, log = SERVICES[port], scene.logs()[known:]
+    if service.daemon == Daemon.SMTPD:
+        name = server_log.syslog_name(service, Listeners(scene.listeners))
+        found = server_log.find_smtpd_connects(log, name)
+    else:
+        found = server_log.find_failed_logins(log, service.daemon)
+    return [sighting for sighting in found if str(sighting.address) == client]
+
+
+@FAMILIES
+@pytest.mark.parametrize("dovecot", HOSTNAMES)
+def test_right_name_reaches_the_mail_server_of_that_name(
+    family: int, dovecot: str, pair: Pair, report: Report
+) -> None:
+    (server,) = (server for server in pair if server.scene.dovecot == dovecot)
+    scene, index = server.scene, 0 if family == 4 else 1
+    visitor = Visitor(
+        scene,
+        scene.addresses[index],
+        server_name=scene.hostname,
+        certificate=server.certificate,
+        way="SNI",
+    )
+    prove_all(visitor, scene.cluster.addresses.host[index], report, TLS_PORTS)
+
+
+@FAMILIES
+@pytest.mark.parametrize("name", WRONG_NAMES.values(), ids=WRONG_NAMES)
+def test_any_other_name_reaches_neither(name: str, family: int, pair: Pair) -> None:
+    index, scenes = 0 if family == 4 else 1, [server.scene for server in pair]
+    address = scenes[0].addresses[index]
+    known = [len(scene.logs()) for scene in scenes]
+    with ThreadPoolExecutor(len(pair) * len(TLS_PORTS)) as pool:
+        found = list(pool.map(lambda port: ask(address, port, name), TLS_PORTS))
+        # What gets through is seen: one more visit with the right name, and that is all there is.
+        calls = [(*one, index, p) for one in zip(scenes, known, strict=True) for p in TLS_PORTS]
+        visits = list(pool.map(lambda call: visit_rightly(*call), calls))
+    assert not {server.certificate for server in pair} & set(found), found
+    assert [len(lines) for lines in visits] == [1] * len(calls), visits
+
+
+def visit_rightly(scene: Scene, known: int, index: int, port: PortName) -> list[str]:
+    """Ask with the right name; returns the lines of all visits behind `known` characters."""
+    client = scene.cluster.addresses.host[index]
+    ask(scene.addresses[index], port, scene.hostname)
+    find = partial(find_visits, scene, port, client, known)
+    return [visit.line for visit in wait_for(find, LOG_SECONDS, scene.logs)]

@@ -1,0 +1,111 @@
+"""The PROXY headers that really go over the wires of the node.
+
+It needs nothing but Python's standard library and root, as it runs itself in the node's network:
+there it prints each header as one line of JSON. See `Wire`.
+"""
+
+import json
+import select
+import socket
+import struct
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Self
+
+ALL_PROTOCOLS = socket.htons(3)  # ETH_P_ALL
+TCP = 6
+SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"  # PROXY protocol specification, section 2.2
+SNAP = 512  # bytes of a packet that are looked at
+BUFFER = 64 << 20  # bytes; with all that Kubernetes says to itself a small one overflows
+SO_RCVBUFFORCE = 33
+LENGTHS = {0x11: 4, 0x21: 16}  # of an address, for TCP over IPv4 and over IPv6
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a connection of the edge begins with.
+
+    Attributes:
+        server, port: Where it goes: the mail server's pod and its PROXY port.
+        version: Of the header, 1 or 2.
+        client, client_port: Whom the header tells of.
+        content: The first bytes, for messages.
+    """
+
+    server: str
+    port: int
+    version: int
+    client: str
+    client_port: int
+    content: str
+
+
+class Wire:
+    """Collects the headers of new IPv4 connections within the node; a context manager.
+
+    Attributes:
+        headers: All so far, in their order.
+    """
+
+    def __init__(self, in_network: Callable[..., list[str]]) -> None:
+        """`in_network` is that of the cluster."""
+        self.headers: list[Header] = []
+        command = in_network(sys.executable, "-I", __file__)
+        pipe = subprocess.PIPE
+        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True)
+        self._reader = threading.Thread(target=self._read, daemon=True)
+
+    def __enter__(self) -> Self:
+        assert self._process.stdout
+        assert self._process.stdout.readline(), "nobody may listen to the node's network"
+        self._reader.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._process.communicate()  # the end of its input is the end of it
+        self._reader.join()
+
+    def _read(self) -> None:
+        assert self._process.stdout
+        for line in self._process.stdout:
+            self.headers.append(Header(**json.loads(line)))
+
+
+def read_packet(packet: bytes) -> Header | None:
+    """The header in an IPv4 packet; None in any other packet."""
+    if packet[0] >> 4 != 4 or packet[9] != TCP:
+        return None
+    segment = packet[(packet[0] & 15) * 4 :]
+    content = segment[(segment[12] >> 4) * 4 :]
+    server, port = socket.inet_ntoa(packet[16:20]), int.from_bytes(segment[2:4], "big")
+    if content.startswith(b"PROXY TCP"):
+        line = content.split(b"\r\n")[0].decode()
+        _, _, client, _, client_port, _ = line.split(" ")
+        return Header(server, port, 1, client, int(client_port), line)
+    if content.startswith(SIGNATURE) and content[12] == 0x21 and content[13] in LENGTHS:
+        length = LENGTHS[content[13]]
+        family = socket.AF_INET if length == 4 else socket.AF_INET6
+        client = socket.inet_ntop(family, content[16 : 16 + length])
+        (client_port,) = struct.unpack_from("!H", content, 16 + 2 * length)
+        return Header(server, port, 2, client, client_port, content[: 20 + 2 * length].hex(" "))
+    return None
+
+
+def main() -> None:
+    """Print headers until standard input ends; first of all an empty line."""
+    seen: set[Header] = set()  # a packet passes several interfaces
+    with socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, ALL_PROTOCOLS) as network:
+        network.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, BUFFER)
+        print(flush=True)
+        while sys.stdin not in select.select([network, sys.stdin], [], [])[0]:
+            header = read_packet(network.recv(SNAP))
+            if header and header not in seen:
+                seen.add(header)
+                print(json.dumps(asdict(header)), flush=True)
+
+
+if __name__ == "__main__":
+    main()
