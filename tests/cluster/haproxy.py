@@ -3,7 +3,13 @@
 from collections.abc import Mapping
 
 from tests.cluster.images import TOOLS_IMAGE
-from tests.cluster.workloads import build_config_map, build_deployment, build_edge_service
+from tests.cluster.workloads import (
+    START_SECONDS,
+    build_config_map,
+    build_deployment,
+    build_edge_service,
+    build_probe,
+)
 from tests.controlplane.api import Manifest
 from tests.controlplane.edge import ENTRY_POINTS
 
@@ -37,7 +43,7 @@ def build_haproxy(namespace: str, host: str, ports: Mapping[str, int]) -> list[M
             {"name": point.port_name, "containerPort": point.port}
             for point in ENTRY_POINTS.values()
         ],
-        "readinessProbe": {"tcpSocket": {"port": 2143}, "periodSeconds": 1},
+        "startupProbe": build_probe(2143, 1, START_SECONDS),
         "volumeMounts": [{"name": "config", "mountPath": "/etc/haproxy-test"}],
     }
     pod = {

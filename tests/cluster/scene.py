@@ -22,7 +22,7 @@ T = TypeVar("T")
 Pair = tuple[str, str]  # IPv4 and IPv6
 
 SETTLE_SECONDS = 120.0
-BANNER_SECONDS = 1.0
+BANNER_SECONDS = 5.0
 IMAGES = {"2.3": MAIL_BOOKWORM_IMAGE, "2.4": MAIL_TRIXIE_IMAGE}  # by version of Dovecot
 INSIDER = "insider"
 

@@ -11,6 +11,8 @@ from tests.cluster.images import TOOLS_IMAGE, TRAEFIK_IMAGE
 from tests.controlplane.api import Manifest
 from tests.controlplane.edge import ENTRY_POINTS, MAIL_LABELS
 
+PROBE_SECONDS = 5
+START_SECONDS = 120
 NAME = "mailproxy.test/name"  # a label of every pod that `build_pod` makes
 PROXY_LABELS = {"app.kubernetes.io/name": "traefik"}
 PORT_NUMBERS = {name: entry_point.exposed_port for name, entry_point in ENTRY_POINTS.items()}
@@ -157,7 +159,9 @@ def build_mail_server(
                 "imagePullPolicy": "Never",
                 "env": _build_env({"OVERRIDE_HOSTNAME": hostname} | dict(env or {})),
                 "ports": [{"name": n, "containerPort": p} for n, p in PORT_NUMBERS.items()],
-                "readinessProbe": {"tcpSocket": {"port": 143}, "periodSeconds": 1},
+                # Dovecot starts a process for each: often only until it is there.
+                "startupProbe": build_probe(143, 1, START_SECONDS),
+                "readinessProbe": build_probe(143, PROBE_SECONDS),
                 "volumeMounts": [
                     *mounts,
                     {
@@ -220,6 +224,11 @@ def build_pod(
             "containers": [container | {"command": list(command)} | never],
         },
     }
+
+
+def build_probe(port: int, seconds: int, failures: int = 3) -> Manifest:
+    """A connection every so many seconds; so many may fail."""
+    return {"tcpSocket": {"port": port}, "periodSeconds": seconds, "failureThreshold": failures}
 
 
 def build_deployment(

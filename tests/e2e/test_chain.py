@@ -1,0 +1,63 @@
+"""HAProxy in front of Traefik: the log shows the outermost client."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.cluster.cluster import Cluster
+from tests.cluster.haproxy import HAPROXY_LABELS, build_haproxy
+from tests.cluster.scene import Scene
+from tests.cluster.workloads import (
+    PORT_NUMBERS,
+    PROXY_LABELS,
+    build_edge_service,
+    build_traefik,
+)
+from tests.controlplane.edge import ENTRY_POINTS
+from tests.e2e.modes import MODES, Mode, Scenes, become_known, chosen_modes, temporary_scenes
+from tests.e2e.report import Report
+from tests.e2e.visits import Visitor, prove_all
+
+INDEX = 20  # of LoadBalancer addresses
+POINTS = ENTRY_POINTS.values()
+
+
+@pytest.fixture(scope="module")
+def chains(request: pytest.FixtureRequest, cluster: Cluster) -> Iterator[Scenes]:
+    """HAProxy in front of Traefik, whose entryPoints believe the header of HAProxy's pod."""
+
+    def create(mode: Mode) -> Scene:
+        number = MODES.index(mode)
+        scene = Scene(cluster, f"chain-{number}", INDEX + number, *mode)
+        scene.create_namespaces()
+        scene.apply(build_edge_service(scene.edge, "traefik", PROXY_LABELS))
+        traefik = scene.cluster_ip("traefik", scene.edge)
+        scene.apply_all(build_haproxy(scene.edge, traefik, PORT_NUMBERS))
+        scene.publish("haproxy")
+        pod = scene.wait_for_ready_pod(scene.edge, HAPROXY_LABELS)
+        hops = ",".join(address["ip"] for address in pod["status"]["podIPs"])
+        trust = [f"--entryPoints.{e.name}.proxyProtocol.trustedIPs={hops}" for e in POINTS]
+        scene.apply_all(build_traefik(scene.edge, [scene.mail], trust))
+        scene.wait_for_ready_pod(scene.edge, PROXY_LABELS)
+        scene.create_mail_server()
+        scene.wait_for_banners(scene.addresses[0])
+        become_known(scene)
+        return scene
+
+    with temporary_scenes(chosen_modes(request, "chain"), create) as scenes:
+        yield scenes
+
+
+@pytest.fixture(scope="module", params=MODES, ids="-".join)
+def chain(request: pytest.FixtureRequest, chains: Scenes) -> Scene:
+    """One of them."""
+    return chains.get(request.param)
+
+
+@pytest.mark.parametrize("family", [4, 6], ids=["IPv4", "IPv6"])
+def test_log_shows_the_outermost_client_of_a_chain(
+    family: int, chain: Scene, report: Report
+) -> None:
+    index = 0 if family == 4 else 1
+    visitor = Visitor(chain, chain.addresses[index], way="HAProxy before Traefik")
+    prove_all(visitor, chain.cluster.addresses.host[index], report)

@@ -1,0 +1,61 @@
+"""An edge that is no Traefik: HAProxy, found by the labels of its pods."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from mailproxy.api.spec import Listeners
+from mailproxy.plan.ports import MAIL_SERVICES
+from tests.cluster.cluster import Cluster
+from tests.cluster.haproxy import HAPROXY_LABELS, build_haproxy
+from tests.cluster.scene import Scene
+from tests.e2e.modes import MODES, Mode, Scenes, become_known, chosen_modes, temporary_scenes
+from tests.e2e.report import Report
+from tests.e2e.visits import Visitor, prove_all
+
+INDEX = 24  # of LoadBalancer addresses
+
+
+@pytest.fixture(scope="module")
+def generics(request: pytest.FixtureRequest, cluster: Cluster) -> Iterator[Scenes]:
+    """HAProxy as the edge, found by the labels of its pod; it sends to the PROXY Service."""
+
+    def create(mode: Mode) -> Scene:
+        number = MODES.index(mode)
+        scene = Scene(cluster, f"generic-{number}", INDEX + number, *mode)
+        selector = {"matchLabels": HAPROXY_LABELS}
+        edge = {"type": "Generic", "namespace": scene.edge, "podSelector": selector}
+        scene.create_namespaces()
+        scene.apply_mail_proxy(edge=edge)
+        target = scene.cluster_ip("mail-proxy", scene.mail)
+        ports = {str(s.name): s.target_port(Listeners(scene.listeners)) for s in MAIL_SERVICES}
+        scene.apply_all(build_haproxy(scene.edge, target, ports))
+        scene.publish("haproxy")
+        scene.wait_for_condition("TrustReady", "True")  # Dovecot reads the list when it starts
+        scene.create_mail_server(edge=edge)
+        scene.wait_for_banners(scene.addresses[0])
+        become_known(scene)
+        return scene
+
+    with temporary_scenes(chosen_modes(request, "generic"), create) as scenes:
+        yield scenes
+
+
+@pytest.fixture(scope="module", params=MODES, ids="-".join)
+def generic(request: pytest.FixtureRequest, generics: Scenes) -> Scene:
+    """One of them."""
+    return generics.get(request.param)
+
+
+@pytest.mark.parametrize("family", [4, 6], ids=["IPv4", "IPv6"])
+def test_all_ports_work_behind_an_edge_that_is_no_traefik(
+    family: int, generic: Scene, report: Report
+) -> None:
+    index = 0 if family == 4 else 1
+    visitor = Visitor(generic, generic.addresses[index], way="Generic HAProxy")
+    prove_all(visitor, generic.cluster.addresses.host[index], report)
+
+
+def test_no_route_is_made_for_an_edge_that_is_no_traefik(generic: Scene) -> None:
+    assert not generic.cluster.api.list("IngressRouteTCP", generic.mail)
+    assert not generic.cluster.api.list("ServersTransportTCP", generic.mail)
