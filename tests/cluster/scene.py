@@ -201,9 +201,9 @@ class Scene:
 
         return run
 
-    def run_in_mail_server(self, *command: str) -> str:
+    def run_in_mail_server(self, *command: str, labels: Mapping[str, str] = MAIL_LABELS) -> str:
         """Output of a command in the mail server's container."""
-        return self.run_in(self.mail, self.mail_pod()["metadata"]["name"])(command, "")
+        return self.run_in(self.mail, self.mail_pod(labels)["metadata"]["name"])(command, "")
 
     def add_pod(self, namespace: str, name: str, labels: Mapping[str, str] | None = None) -> None:
         """A pod with Python and swaks that does what it is told; returns when it is ready."""

@@ -132,6 +132,7 @@ def build_mail_server(
     overrides: Mapping[str, str],
     *,
     proxy: str = "mail",
+    name: str = "",
     hostname: str = "mail.example.com",
     env: Mapping[str, str] | None = None,
     labels: Mapping[str, str] = MAIL_LABELS,
@@ -141,9 +142,10 @@ def build_mail_server(
     Args:
         overrides: `data` of the ConfigMap `<proxy>-overrides`: each file is mounted.
         proxy: Name of the MailProxy.
+        name: Its own; `<proxy>-server` without.
         env: docker-mailserver's settings, such as `PERMIT_DOCKER`.
     """
-    name = f"{proxy}-server"
+    name = name or f"{proxy}-server"
     accounts = f"{name}-accounts"
     folder = "/tmp/docker-mailserver"
     mounts = [
@@ -159,8 +161,8 @@ def build_mail_server(
                 "imagePullPolicy": "Never",
                 "env": _build_env({"OVERRIDE_HOSTNAME": hostname} | dict(env or {})),
                 "ports": [{"name": n, "containerPort": p} for n, p in PORT_NUMBERS.items()],
-                # Dovecot starts a process for each: often only until it is there.
-                "startupProbe": build_probe(143, 1, START_SECONDS),
+                # Postfix may come last. Dovecot starts a process for each probe: not too often.
+                "startupProbe": build_probe(587, 1, START_SECONDS),
                 "readinessProbe": build_probe(143, PROBE_SECONDS),
                 "volumeMounts": [
                     *mounts,

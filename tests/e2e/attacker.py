@@ -19,6 +19,7 @@ from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
+from threading import Barrier, BrokenBarrierError
 
 CONCURRENCY = 48  # Postfix serves 50 connections of one client at a time
 KEPT_CHARACTERS = 4000
@@ -80,12 +81,14 @@ class Plan:
         patience: Seconds for which a silent server may think about a header, until the attacker
             closes his half: a server that still waits for the rest of it then sees that none comes.
         timeout: Seconds after which a server that says nothing is given up.
+        together: Nobody hangs up before all have come as far as they can; needs `concurrency`.
     """
 
     attacks: list[Attack]
     concurrency: int = CONCURRENCY
     patience: float = 0.5
     timeout: float = 15.0
+    together: bool = False
 
 
 @dataclass
@@ -123,11 +126,13 @@ def attack(plan: Plan, execute: Callable[[list[str], str], str]) -> list[Outcome
     return [Outcome(**json.loads(line)) for line in output.splitlines()]
 
 
-def relay_commands(sender: str, recipient: str) -> list[str]:
+def relay_commands(sender: str, recipient: str, *, starttls: bool = False) -> list[str]:
     """Commands that make a server relay mail, if it lets them."""
+    hello = "EHLO evil.example.com"
+    greetings = [hello, "STARTTLS", hello] if starttls else [hello]
     message = "Subject: relayed\r\n\r\nrelayed\r\n."
     envelope = [f"MAIL FROM:<{sender}>", f"RCPT TO:<{recipient}>"]
-    return ["EHLO evil.example.com", *envelope, "DATA", message]
+    return [*greetings, *envelope, "DATA", message]
 
 
 def login_commands(protocol: str, user: str, password: str) -> list[str]:
@@ -150,14 +155,23 @@ def mailbox_commands(protocol: str) -> list[str]:
     }[protocol]
 
 
-def carry_out(one: Attack, plan: Plan) -> Outcome:
-    """One attack, from here; nothing is raised."""
+def carry_out(one: Attack, plan: Plan, meeting: Barrier | None = None) -> Outcome:
+    """One attack, from here; nothing is raised.
+
+    Args:
+        meeting: Of all those who do not hang up before the last one is there.
+    """
     outcome = Outcome(one.name, one.port)
     started = time.monotonic()
     try:
         plain = socket.create_connection((one.host, one.port), plan.timeout)
         with closing(_Conversation(plain, one.protocol, outcome)) as conversation:
-            _play(conversation, one, plan.patience)
+            try:
+                _play(conversation, one, plan)
+            finally:
+                if meeting:
+                    with suppress(BrokenBarrierError):
+                        meeting.wait(plan.timeout)
         outcome.closed = "self"
     except (OSError, EOFError) as error:
         outcome.closed = next(word for kind, word in _ENDS if isinstance(error, kind))
@@ -166,7 +180,7 @@ def carry_out(one: Attack, plan: Plan) -> Outcome:
     return outcome
 
 
-def _play(conversation: "_Conversation", one: Attack, patience: float) -> None:
+def _play(conversation: "_Conversation", one: Attack, plan: Plan) -> None:
     """What goes over the connection; returns when the attacker hangs up."""
     connection = conversation.connection
     connection.sendall(bytes.fromhex(one.header))
@@ -175,11 +189,13 @@ def _play(conversation: "_Conversation", one: Attack, patience: float) -> None:
         return
     if one.implicit_tls:
         conversation.begin_tls()
-    if one.implicit_tls or select.select([connection], [], [], patience)[0]:
+    if one.implicit_tls or select.select([connection], [], [], plan.patience)[0]:
         conversation.speak(one.commands)
-    if conversation.connection is connection:
+    if conversation.connection is connection and not plan.together:
         with suppress(OSError):  # a reset may have come before
             connection.shutdown(socket.SHUT_WR)
+        if not conversation.outcome.received:  # the greeting may still come
+            conversation.speak([])
         while True:  # until EOFError
             conversation.receive()
 
@@ -190,7 +206,7 @@ class _Conversation:
     def __init__(self, connection: socket.socket, protocol: str, outcome: Outcome) -> None:
         self.connection = connection
         self._protocol = protocol
-        self._outcome = outcome
+        self.outcome = outcome
         self._unread = ""
 
     def close(self) -> None:
@@ -205,7 +221,7 @@ class _Conversation:
 
     def speak(self, commands: Sequence[str]) -> None:
         """Wait for the greeting, then say one command after the other until one is refused."""
-        outcome = self._outcome
+        outcome = self.outcome
         outcome.greeted = self._is_good(_GREETING)
         for command in commands if outcome.greeted else ():
             self.connection.sendall(f"{command}\r\n".encode())
@@ -237,15 +253,16 @@ class _Conversation:
             raise EOFError
         text = content.decode(errors="backslashreplace")
         self._unread += text
-        self._outcome.received += text
+        self.outcome.received += text
 
 
 def main() -> None:
     """Carry out the plan on standard input."""
     asked = json.load(sys.stdin)
     plan = Plan(**asked | {"attacks": [Attack(**one) for one in asked["attacks"]]})
+    meeting = Barrier(len(plan.attacks)) if plan.together else None
     with ThreadPoolExecutor(plan.concurrency) as threads:
-        for outcome in threads.map(partial(carry_out, plan=plan), plan.attacks):
+        for outcome in threads.map(partial(carry_out, plan=plan, meeting=meeting), plan.attacks):
             print(json.dumps(asdict(outcome)))
 
 

@@ -66,8 +66,10 @@ def standard_scenes(request: pytest.FixtureRequest, cluster: Cluster) -> Scenes:
     def create(mode: Mode) -> Scene:
         dovecot, listeners = mode
         name = f"{listeners.lower()}-{dovecot.replace('.', '')}"
-        scene = Scene(cluster, name, 1 + MODES.index(mode), dovecot, listeners)
-        # What guards a server without a policy is what most tests are about.
+        # What guards a server without a policy, where every pod may relay by its address, is what
+        # most tests are about.
+        env = {"PERMIT_DOCKER": "host"}
+        scene = Scene(cluster, name, 1 + MODES.index(mode), dovecot, listeners, env=env)
         scene.create(networkPolicy="Disabled")
         become_known(scene)
         return scene

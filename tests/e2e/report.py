@@ -31,19 +31,24 @@ class Proof:
 
 @dataclass
 class Report:
-    """Collects proofs while tests run."""
+    """Collects proofs while tests run, and what else a reader should know of the run."""
 
     proofs: list[Proof] = field(default_factory=list)
+    notes: set[str] = field(default_factory=set)
 
     def add(self, proof: Proof) -> None:
         """Note a proof; the same one twice is fine."""
         self.proofs.append(proof)
 
     def write(self, terminal: pytest.TerminalReporter) -> None:
-        """Print the table; for `pytest_terminal_summary`. Nothing when there is no proof."""
+        """Print the table and the notes, where there are any; for `pytest_terminal_summary`."""
         if self.proofs:
             terminal.section("the client's address, as the mail server's log shows it")
             for line in render(self.proofs):
+                terminal.write_line(line)
+        if self.notes:
+            terminal.section("how to repeat this run")
+            for line in sorted(self.notes):
                 terminal.write_line(line)
 
 

@@ -1,0 +1,94 @@
+"""Attempts to relay mail, or to open a mailbox without a password, over a port of a mail server."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from mailproxy.api.spec import Listeners
+from mailproxy.plan.ports import MAIL_SERVICES, Daemon, MailService
+from tests.cluster.scene import Scene
+from tests.controlplane.api import Manifest
+from tests.controlplane.edge import MAIL_LABELS
+from tests.e2e.attacker import (
+    Attack,
+    Outcome,
+    Plan,
+    attack,
+    mailbox_commands,
+    relay_commands,
+)
+from tests.e2e.visits import PROTOCOLS
+
+SENDER = "forger@evil.example"
+VICTIM = "victim@elsewhere.example"  # of no domain of ours: mail for it leaves, or is refused
+POSTFIX = [s for s in MAIL_SERVICES if s.daemon in (Daemon.POSTSCREEN, Daemon.SMTPD)]
+DOVECOT = [s for s in MAIL_SERVICES if s not in POSTFIX]
+
+
+@dataclass(frozen=True)
+class Intruder:
+    """A pod that attacks a mail server's own addresses; no edge is in between.
+
+    Attributes:
+        labels: Of the mail server's pod.
+    """
+
+    scene: Scene
+    namespace: str
+    pod: str
+    labels: Manifest = field(default_factory=lambda: dict(MAIL_LABELS))
+
+    @cached_property
+    def addresses(self) -> list[str]:
+        """The intruder's, IPv4 and IPv6."""
+        return self.scene.pod_addresses(self.namespace, self.pod)
+
+    @cached_property
+    def targets(self) -> list[str]:
+        """The mail server's, IPv4 and IPv6."""
+        name = self.scene.mail_pod(self.labels)["metadata"]["name"]
+        return self.scene.pod_addresses(self.scene.mail, name)
+
+    def carry_out(self, attacks: list[Attack], **options: Any) -> list[Outcome]:
+        """All of them at once as far as possible; `options` of the `Plan`."""
+        return attack(Plan(attacks, **options), self.scene.run_in(self.namespace, self.pod))
+
+    def run_in_mail_server(self, *command: str) -> str:
+        """Output of a command in the container that is attacked."""
+        return self.scene.run_in_mail_server(*command, labels=self.labels)
+
+    def log(self) -> str:
+        """All that the attacked server has printed."""
+        return self.scene.logs(self.labels)
+
+
+def proxy_port(service: MailService, scene: Scene) -> int:
+    """Where the mail server expects a header."""
+    return service.target_port(Listeners(scene.listeners))
+
+
+def build_break_in(
+    service: MailService, host: str, port: int, header: bytes, name: str = "", victim: str = VICTIM
+) -> Attack:
+    """A header, and then mail for `victim` or a look into a mailbox, as the service allows."""
+    protocol = PROTOCOLS.get(service.daemon, "smtp")
+    if protocol == "smtp":
+        starttls = service.daemon == Daemon.SMTPD and not service.implicit_tls
+        commands = relay_commands(SENDER, victim, starttls=starttls)
+    else:
+        commands = mailbox_commands(protocol)
+    title = f"{service.name}: {name}"
+    return Attack(title, host, port, protocol, header.hex(), service.implicit_tls, commands)
+
+
+def describe(outcome: Outcome) -> str:
+    """An outcome and the end of its transcript, for a message."""
+    transcript = outcome.received[-300:].replace("\r\n", " / ")
+    how = f"greeted={outcome.greeted} granted={outcome.granted} closed={outcome.closed}"
+    return f"\n  {outcome.name} (port {outcome.port}, {outcome.seconds} s) {how}: {transcript}"
+
+
+def describe_all(outcomes: list[Outcome]) -> str:
+    """Some of them; there may be thousands."""
+    more = f"\n  and {len(outcomes) - 20} more" if len(outcomes) > 20 else ""
+    return "".join(map(describe, outcomes[:20])) + more

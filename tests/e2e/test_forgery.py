@@ -1,0 +1,235 @@
+"""Without a NetworkPolicy any pod reaches the PROXY ports. A header that it forges gives no rights.
+
+Postfix believes a header from anyone; that it does not matter is proven on servers whose
+`mynetworks` is wide. Dovecot believes nobody but the edge.
+"""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+import pytest
+
+from tests.cluster.scene import INSIDER, Scene
+from tests.controlplane.api import wait_for
+from tests.e2e import server_log
+from tests.e2e.attacker import Attack
+from tests.e2e.break_in import (
+    DOVECOT,
+    POSTFIX,
+    VICTIM,
+    Intruder,
+    build_break_in,
+    describe,
+    describe_all,
+    proxy_port,
+)
+from tests.e2e.proxy_header import Endpoint, version_1, version_2, version_2_local
+from tests.e2e.reach import reach
+
+LOG_SECONDS = 15.0
+GREET_SECONDS = 10.0  # postscreen keeps those that it does not know waiting for six
+AT_ONCE_SECONDS = 2.5  # Dovecot waits three for a header that it wants to see
+NETWORK_LABELS = {"app.kubernetes.io/name": "docker-mailserver-network"}
+# What mailproxy sets for the way of mail to port 25, as `postconf -P` names it.
+RESTRICTIONS = "^(12525|smtp|smtpd|smtpd-proxy)/[a-z]+/(mynetworks|smtpd_relay_restrictions)"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A header, and who is the client by it."""
+
+    client: str
+    header: bytes
+
+
+def claim(client: str) -> Claim:
+    """A v2 header."""
+    own = "127.0.0.1" if "." in client else "::1"
+    return Claim(client, version_2(Endpoint(client, 4000), Endpoint(own, 25)))
+
+
+@pytest.fixture(scope="module")
+def evil_pod(scene: Scene) -> Intruder:
+    """A pod beside the mail server. By PERMIT_DOCKER=host its own address may relay."""
+    scene.add_pod(scene.mail, "evil")
+    return Intruder(scene, scene.mail, "evil")
+
+
+@pytest.fixture(scope="module")
+def network_server(scene: Scene, evil_pod: Intruder) -> Iterator[Intruder]:
+    """The evil pod before a second mail server, with the same files and PERMIT_DOCKER=network."""
+    env = {"PERMIT_DOCKER": "network"}
+    scene.add_mail_server(name="network-server", labels=NETWORK_LABELS, env=env)
+    intruder = replace(evil_pod, labels=NETWORK_LABELS)
+    ports = [(intruder.targets[0], proxy_port(service, scene)) for service in POSTFIX]
+    wait_for(lambda: set(reach(ports).values()) == {"open"}, LOG_SECONDS, lambda: reach(ports))
+    yield intruder
+    scene.cluster.api.delete("Deployment", "network-server", scene.mail)
+
+
+def test_forged_client_relays_nothing(evil_pod: Intruder, network_server: Intruder) -> None:
+    """The claimed clients may relay by PERMIT_DOCKER=host, or by PERMIT_DOCKER=network."""
+    own = evil_pod.addresses[0]
+    claims = [*map(claim, ("127.0.0.1", "::1", own, "172.16.5.5", "203.0.113.77"))]
+    claims.append(Claim(own, version_2_local()))
+    with ThreadPoolExecutor() as pool:  # at the same time, as postscreen lets all wait
+        list(pool.map(lambda intruder: forge_in_vain(intruder, claims), (evil_pod, network_server)))
+
+
+def test_plain_port_25_keeps_the_relay_rights_of_mynetworks(separate_scene: Scene) -> None:
+    scene = separate_scene
+    scene.add_pod(scene.mail, "evil")
+    intruder = Intruder(scene, scene.mail, "evil")
+    plain = build_break_in(POSTFIX[0], intruder.targets[0], 25, b"", victim=f"plain-{VICTIM}")
+    [outcome] = intruder.carry_out([plain], patience=GREET_SECONDS)
+    assert outcome.succeeded, f"refused: {describe(outcome)}"
+    wait_for_sent(intruder, f"plain-{VICTIM}")
+
+
+def test_without_our_restrictions_the_same_header_relays(network_server: Intruder) -> None:
+    """So these attacks are real, and nothing else in the server stops them."""
+    victim = f"unguarded-{VICTIM}"
+    forged = claim("172.16.5.5")
+    port = proxy_port(POSTFIX[0], network_server.scene)
+    attack = build_break_in(POSTFIX[0], network_server.targets[0], port, forged.header, "", victim)
+    keep = "cp /etc/postfix/master.cf /root/master.cf"
+    remove = f"postconf -PX $(postconf -P | grep -oE '{RESTRICTIONS}'); postfix reload"
+    network_server.run_in_mail_server("bash", "-c", f"{keep}; {remove}")
+    try:
+        [outcome] = network_server.carry_out([attack], patience=GREET_SECONDS)
+        assert outcome.succeeded, f"refused: {describe(outcome)}"
+        wait_for_sent(network_server, victim)
+    finally:
+        restore = "cp /root/master.cf /etc/postfix/master.cf; postfix reload"
+        network_server.run_in_mail_server("bash", "-c", restore)
+
+
+def test_dovecot_closes_at_once_on_a_pod_that_is_not_of_the_edge(evil_pod: Intruder) -> None:
+    """Whatever the header says: an address of the edge does not help."""
+    known = len(evil_pod.log())
+    outcomes = evil_pod.carry_out(build_dovecot_attacks(evil_pod))
+    late = [o for o in outcomes if o.closed not in ("end", "reset") or o.seconds > AT_ONCE_SECONDS]
+    assert not late, f"not closed at once: {describe_all(late)}"
+    heard = [o for o in outcomes if o.received]
+    assert not heard, f"the server has spoken: {describe_all(heard)}"
+
+    def find_addresses() -> list[str]:
+        peers = server_log.find_untrusted_peers(evil_pod.log()[known:])
+        return [str(peer.address) for peer in peers if str(peer.address) in evil_pod.addresses]
+
+    wait_for(
+        lambda: len(find_addresses()) == len(outcomes),
+        LOG_SECONDS,
+        lambda: f"`Client not trusted` for {find_addresses()} in:\n{evil_pod.log()[known:]}",
+        interval=0.1,
+    )
+    assert set(find_addresses()) == set(evil_pod.addresses)
+
+
+def test_dovecot_believes_the_same_headers_of_a_pod_of_the_edge(scene: Scene) -> None:
+    insider = Intruder(scene, scene.edge, INSIDER)
+    outcomes = insider.carry_out(build_dovecot_attacks(insider), patience=GREET_SECONDS)
+    wrong = [o for o in outcomes if not o.greeted or o.succeeded]
+    assert not wrong, f"no banner, or a mailbox without a password: {describe_all(wrong)}"
+
+
+def test_reset_after_local_stops_no_port_but_its_own(network_server: Intruder) -> None:
+    """The worst that a pod can do without a policy: smtpd cannot name a client that is gone.
+
+    It ends (`fatal: smtpd_peer_hostaddr_to_sockaddr`), and Postfix starts none for that port for a
+    minute if it had served nobody before. All other ports go on.
+    """
+    scene, target = network_server.scene, network_server.targets[0]
+    header = version_2_local().hex()
+    submission = next(s for s in POSTFIX if s.name == "submission")
+    port = proxy_port(submission, scene)
+    network_server.run_in_mail_server("postfix", "reload")  # so that none has served anybody
+    attacks = [Attack("reset", target, port, "smtp", header, reset=True) for _ in range(5)]
+    network_server.carry_out(attacks)
+
+    others = [s for s in POSTFIX if s is not submission]
+    ports = [(proxy_port(s, scene), s.implicit_tls, header) for s in others]
+    if scene.listeners == "Separate":
+        ports += [(s.port, s.implicit_tls, "") for s in POSTFIX]
+    greetings = [Attack(f"{p}", target, p, "smtp", h, tls, ["NOOP"]) for p, tls, h in ports]
+    outcomes = network_server.carry_out(greetings, patience=GREET_SECONDS)
+    silent = [o for o in outcomes if not o.greeted]
+    assert not silent, f"stopped too: {describe_all(silent)}\n{crashes(network_server)}"
+
+    network_server.run_in_mail_server("supervisorctl", "restart", "postfix")
+    again = Attack("again", target, port, "smtp", header)
+    wait_for(
+        lambda: network_server.carry_out([again])[0].greeted,
+        LOG_SECONDS,
+        lambda: f"port {port} serves again after a restart\n{crashes(network_server)}",
+    )
+
+
+def forge_in_vain(intruder: Intruder, claims: list[Claim]) -> None:
+    """Every claim on every PROXY port of Postfix; all are refused, and nothing is sent."""
+    known = len(intruder.log())
+    target, scene = intruder.targets[0], intruder.scene
+    attacks = [
+        build_break_in(service, target, proxy_port(service, scene), made.header, made.client)
+        for service in POSTFIX
+        for made in claims
+    ]
+    outcomes = intruder.carry_out(attacks, patience=GREET_SECONDS)
+    wrong = [o for o in outcomes if o.succeeded or not o.greeted or "\n554 " not in o.received]
+    assert not wrong, f"not refused with 554: {describe_all(wrong)}"
+    log = wait_for_refusals(intruder, known, claims)
+    sent = [one.line for one in server_log.find_sent(log) if one.recipient == VICTIM]
+    assert not sent, sent
+    queue = intruder.run_in_mail_server("mailq")
+    assert f" {VICTIM}\n" not in queue, queue
+
+
+def wait_for_refusals(intruder: Intruder, known: int, claims: list[Claim]) -> str:
+    """The log, as soon as each port has refused each claimed client there.
+
+    It proves that Postfix took the claimed address for the client's.
+    """
+
+    def find_missing() -> list[str]:
+        lines = [x for x in intruder.log()[known:].splitlines() if "reject: RCPT from" in x]
+        found = {c.client: sum(f"[{c.client}]: 554 " in x for x in lines) for c in claims}
+        return [client for client, count in found.items() if count < len(POSTFIX)]
+
+    wait_for(
+        lambda: not find_missing(),
+        LOG_SECONDS,
+        lambda: f"refusals of {find_missing()} in:\n{intruder.log()[known:]}",
+        interval=0.1,
+    )
+    return intruder.log()[known:]
+
+
+def wait_for_sent(intruder: Intruder, recipient: str) -> None:
+    """Wait until Postfix tries to pass a message on; as it has no relay host, it keeps it."""
+    wait_for(
+        lambda: [s for s in server_log.find_sent(intruder.log()) if s.recipient == recipient],
+        LOG_SECONDS,
+        lambda: f"mail for {recipient} in:\n{intruder.log()[-3000:]}",
+        interval=0.1,
+    )
+
+
+def build_dovecot_attacks(intruder: Intruder) -> list[Attack]:
+    """Valid headers that name an address of the edge, on all PROXY ports of Dovecot."""
+    scene = intruder.scene
+    edges = scene.pod_addresses(scene.edge, INSIDER)
+    attacks = []
+    for host, edge in zip(intruder.targets, edges, strict=True):
+        ends = Endpoint(edge, 4000), Endpoint(host, 143)
+        headers = version_1(*ends), version_2(*ends), version_2_local()
+        attacks += [
+            build_break_in(service, host, proxy_port(service, scene), header, repr(header))
+            for service in DOVECOT
+            for header in headers
+        ]
+    return attacks
+
+
+def crashes(intruder: Intruder) -> str:
+    return "\n".join(server_log.find_crashes(intruder.log()))

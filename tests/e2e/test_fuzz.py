@@ -1,0 +1,137 @@
+"""Whatever is sent in place of a header: nobody gets in by it, and the server goes on serving.
+
+`FUZZ` says how many random changes of valid headers each port gets, `FUZZ_SEED` repeats a run.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+
+from mailproxy.plan.ports import MailService
+from tests.cluster.scene import INSIDER, Scene
+from tests.controlplane.api import wait_for
+from tests.e2e import server_log
+from tests.e2e.break_in import DOVECOT, POSTFIX, VICTIM, Intruder, describe_all
+from tests.e2e.report import Report
+from tests.e2e.storm import (
+    CROWD,
+    FUZZ,
+    LOGINS,
+    REPEAT,
+    Storm,
+    brew_storm,
+    count_processes,
+    find_connections,
+    quick_recovery,
+)
+from tests.e2e.visits import Visitor, prove_all
+from tests.e2e.wrong_headers import WRONG_HEADERS
+
+SETTLE_SECONDS = 15.0
+HEADER_SECONDS = 2.5  # Dovecot waits 3 s for a header, Postfix 5 s
+CONNECTION_LIMIT = 50  # Postfix's default for one client
+pytestmark = pytest.mark.timeout(300 + FUZZ // 4)
+
+
+@pytest.fixture(scope="module")
+def insider(scene: Scene, report: Report) -> Iterator[Intruder]:
+    """A pod of the edge, without a NetworkPolicy in its way, before a server quick to recover."""
+    report.notes.add(f"random changes of headers: {REPEAT}")
+    intruder = Intruder(scene, scene.edge, INSIDER)
+    with quick_recovery(intruder):
+        yield intruder
+
+
+@pytest.fixture(scope="module")
+def processes_before(insider: Intruder) -> dict[str, int]:
+    return count_processes(insider)
+
+
+@pytest.fixture(scope="module")
+def storm(insider: Intruder, processes_before: dict[str, int]) -> Storm:  # noqa: ARG001 - its order
+    """What came of all attacks on all ports."""
+    return brew_storm(insider)
+
+
+def test_no_header_relays_or_opens_a_mailbox(storm: Storm, insider: Intruder) -> None:
+    outcomes = [*storm.changed, *storm.silent]
+    outcomes += [outcome for named in storm.named.values() for outcome in named]
+    broken_in = [outcome for outcome in outcomes if outcome.succeeded]
+    assert not broken_in, f"{REPEAT}: {describe_all(broken_in)}"
+    logins = [one.line for name in LOGINS for one in server_log.find_logins(storm.log, name)]
+    assert not logins, f"{REPEAT}: {logins}"
+    sent = [one.line for one in server_log.find_sent(storm.log)]
+    assert not sent, f"{REPEAT}: {sent}"
+    queue = insider.run_in_mail_server("mailq")
+    assert f" {VICTIM}\n" not in queue, f"{REPEAT}: {queue}"
+
+
+def test_no_program_crashes(storm: Storm, report: Report) -> None:
+    """But for two crashes that `find_header_crashes` explains."""
+    crashes = server_log.find_crashes(storm.log)
+    assert not crashes, f"{REPEAT}: {crashes}"
+    for line in server_log.find_header_crashes(storm.log):
+        report.notes.add(f"known crash: {line.split(': ', 1)[1]}")
+
+
+def test_those_without_a_client_are_greeted_only_for_local_and_unknown(storm: Storm) -> None:
+    wrong = []
+    for services, expected in (
+        (POSTFIX, [header.postfix for header in WRONG_HEADERS]),
+        (DOVECOT, [header.dovecot for header in WRONG_HEADERS]),
+    ):
+        for service in services:
+            pairs = zip(storm.named[service.name], expected, strict=True)
+            wrong += [outcome for outcome, greets in pairs if outcome.greeted != greets]
+    assert not wrong, (
+        f"{REPEAT}: greeted, or not greeted, against expectation: {describe_all(wrong)}"
+    )
+
+
+def test_most_random_headers_are_refused_and_some_are_valid(storm: Storm) -> None:
+    """So the changes are neither too wild nor too tame to find anything."""
+    greeted = sum(outcome.greeted for outcome in storm.changed)
+    assert 0.02 < greeted / len(storm.changed) < 0.5, f"{REPEAT}: {greeted}"
+
+
+def test_silent_clients_are_not_waited_for(storm: Storm) -> None:
+    wrong = [o for o in storm.silent if o.closed != "end" or o.seconds < HEADER_SECONDS]
+    assert not wrong, describe_all(wrong)
+
+
+@pytest.mark.parametrize("service", POSTFIX, ids=lambda service: service.name)
+def test_limit_of_connections_holds_for_a_client_that_a_header_claims(
+    service: MailService, storm: Storm
+) -> None:
+    """Its address is in `mynetworks`, and those who may relay have no limit."""
+    crowd = storm.crowd[service.name]
+    greeted = [outcome for outcome in crowd if outcome.greeted]
+    assert len(greeted) == CONNECTION_LIMIT, describe_all(crowd)
+    reasons = storm.log.count("too many connections")
+    assert reasons >= CROWD - CONNECTION_LIMIT, "\n".join(storm.log.splitlines()[-50:])
+
+
+@pytest.mark.usefixtures("storm")
+def test_all_ports_still_serve_clients_of_the_edge(scene: Scene, report: Report) -> None:
+    visitor = Visitor(scene, scene.addresses[0])
+    prove_all(visitor, scene.cluster.addresses.host[0], report)
+
+
+@pytest.mark.usefixtures("storm")
+def test_no_connection_and_no_process_is_left(
+    insider: Intruder, processes_before: dict[str, int]
+) -> None:
+    wait_for(
+        lambda: not find_connections(insider),
+        SETTLE_SECONDS,
+        lambda: f"{REPEAT}: {find_connections(insider)}",
+    )
+    last = processes_before
+
+    def are_gone() -> bool:
+        nonlocal last
+        last = count_processes(insider)
+        return all(last[name] <= count for name, count in processes_before.items())
+
+    message = "{}: before {}, now {}".format
+    wait_for(are_gone, SETTLE_SECONDS, lambda: message(REPEAT, processes_before, last))
