@@ -1,9 +1,10 @@
 """What a user has: an edge, a mail server, and a MailProxy that joins them."""
 
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import count
 from typing import Any, TypeVar
 
 from tests.cluster.cluster import Cluster
@@ -22,7 +23,6 @@ T = TypeVar("T")
 Pair = tuple[str, str]  # IPv4 and IPv6
 
 SETTLE_SECONDS = 120.0
-BANNER_SECONDS = 5.0
 IMAGES = {"2.3": MAIL_BOOKWORM_IMAGE, "2.4": MAIL_TRIXIE_IMAGE}  # by version of Dovecot
 INSIDER = "insider"
 
@@ -250,12 +250,13 @@ class Scene:
         Traefik accepts connections before it has read its routes, and these stay silent for ever.
         """
 
-        def has_banner(port: int) -> bool:
-            with socket.create_connection((address, port), BANNER_SECONDS) as connection:
+        def has_banner(port: int, patience: Iterator[int]) -> bool:
+            with socket.create_connection((address, port), next(patience)) as connection:
                 return bool(connection.recv(1))
 
         for port in ports:
-            self._wait(partial(has_banner, port), f"a banner from {address} port {port}")
+            look = partial(has_banner, port, count(1))  # seconds; a busy machine needs more
+            self._wait(look, f"a banner from {address} port {port}")
 
     def status(self, name: str = "mail") -> Manifest:
         """The MailProxy's status; empty before the first."""

@@ -1,4 +1,4 @@
-"""HAProxy in front of Traefik: the log shows the outermost client."""
+"""One more hop in front: HAProxy sends the PROXY protocol to Traefik, which passes it on."""
 
 from collections.abc import Iterator
 
@@ -55,9 +55,7 @@ def chain(request: pytest.FixtureRequest, chains: Scenes) -> Scene:
 
 
 @pytest.mark.parametrize("family", [4, 6], ids=["IPv4", "IPv6"])
-def test_log_shows_the_outermost_client_of_a_chain(
-    family: int, chain: Scene, report: Report
-) -> None:
+def test_log_shows_the_outermost_client(family: int, chain: Scene, report: Report) -> None:
     index = 0 if family == 4 else 1
     visitor = Visitor(chain, chain.addresses[index], way="HAProxy before Traefik")
     prove_all(visitor, chain.cluster.addresses.host[index], report)

@@ -1,4 +1,4 @@
-"""An edge that is no Traefik: HAProxy, found by the labels of its pods."""
+"""An edge that is no Traefik: HAProxy, which its user routes to the PROXY Service by hand."""
 
 from collections.abc import Iterator
 
@@ -48,7 +48,7 @@ def generic(request: pytest.FixtureRequest, generics: Scenes) -> Scene:
 
 
 @pytest.mark.parametrize("family", [4, 6], ids=["IPv4", "IPv6"])
-def test_all_ports_work_behind_an_edge_that_is_no_traefik(
+def test_all_ports_work_and_the_log_shows_the_outside_client(
     family: int, generic: Scene, report: Report
 ) -> None:
     index = 0 if family == 4 else 1
@@ -56,6 +56,6 @@ def test_all_ports_work_behind_an_edge_that_is_no_traefik(
     prove_all(visitor, generic.cluster.addresses.host[index], report)
 
 
-def test_no_route_is_made_for_an_edge_that_is_no_traefik(generic: Scene) -> None:
+def test_no_route_is_made(generic: Scene) -> None:
     assert not generic.cluster.api.list("IngressRouteTCP", generic.mail)
     assert not generic.cluster.api.list("ServersTransportTCP", generic.mail)
