@@ -47,7 +47,7 @@ class Report:
             for line in render(self.proofs):
                 terminal.write_line(line)
         if self.notes:
-            terminal.section("how to repeat this run")
+            terminal.section("what else was seen")
             for line in sorted(self.notes):
                 terminal.write_line(line)
 
