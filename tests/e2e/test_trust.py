@@ -28,7 +28,11 @@ class Arrival:
 
 
 def watch_arrival(scene: Scene) -> Arrival:
-    """Add a pod to the edge that never becomes ready, and follow its addresses."""
+    """Add a pod to the edge that never becomes ready, and follow its addresses.
+
+    Raises:
+        AssertionError: They are not there in time.
+    """
     scene.apply(build_pod(scene.edge, NEWCOMER, PROXY_LABELS, ready=False))
     addresses = set(scene.pod_addresses(scene.edge, NEWCOMER))
     began = time.monotonic()
@@ -69,8 +73,6 @@ def test_unready_edge_pod_gets_into_the_config_map_at_once_and_then_into_the_mou
     standard_mode: Mode, arrivals: dict[Mode, Future[Arrival]], report: Report
 ) -> None:
     arrival = arrivals[standard_mode].result()
-    assert arrival.in_config_map < AT_ONCE_SECONDS
-    assert arrival.in_mount < KUBELET_SECONDS
     report.notes.add(
         f"{'-'.join(standard_mode)}: a new edge pod is in the ConfigMap after"
         f" {arrival.in_config_map:.2f} s, in the mail server's mount after {arrival.in_mount:.0f} s"
