@@ -13,6 +13,7 @@ from tests.controlplane.gomod import ToolError
 from tests.e2e.modes import MODES, SEPARATE, Mode, Scenes, become_known, chosen_modes
 from tests.e2e.report import REPORT, Report
 from tests.e2e.visits import Visitor
+from tests.e2e.wire import Wire
 
 NUMBER = int(os.environ.get("MAILPROXY_E2E_CLUSTER", "2"))  # `make cluster` is 1
 PREPARATION_ERROR = pytest.StashKey[ToolError]()
@@ -57,6 +58,13 @@ def cluster(pytestconfig: pytest.Config) -> Iterator[Cluster]:
     with Cluster(NUMBER) as running:
         install_operator(running)
         yield running
+
+
+@pytest.fixture(scope="module")
+def wire(cluster: Cluster) -> Iterator[Wire]:
+    """What the edges send to the mail servers."""
+    with Wire(cluster.in_network) as wire:
+        yield wire
 
 
 @pytest.fixture(scope="session")

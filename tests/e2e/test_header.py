@@ -10,7 +10,6 @@ import pytest
 
 from mailproxy.api.spec import Listeners
 from mailproxy.plan.ports import MAIL_SERVICES
-from tests.cluster.cluster import Cluster
 from tests.cluster.scene import Scene
 from tests.controlplane.api import wait_for
 from tests.e2e.modes import MODES, Mode, Scenes, chosen_modes
@@ -25,13 +24,6 @@ DEFAULT: Choice = ("Service", 2)
 CHOICES: list[Choice] = [("ServersTransport", 1), ("ServersTransport", 2), ("Service", 1)]
 SETTLE_SECONDS = 60.0
 WIRE_SECONDS = 3.0
-
-
-@pytest.fixture(scope="module")
-def wire(cluster: Cluster) -> Iterator[Wire]:
-    """What the edges send to the mail servers."""
-    with Wire(cluster.in_network) as wire:
-        yield wire
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +66,7 @@ def choose(scene: Scene, choice: Choice, wire: Wire) -> None:
 
 def knock(scene: Scene, wire: Wire) -> dict[int, int]:
     """Connect to all ports; returns the version of the header by the mail server's port."""
-    host, server = scene.cluster.addresses.host[0], mail_server(scene)
+    server, client = mail_server(scene), scene.cluster.addresses.host[0]
     with ExitStack() as stack:
         connections = [
             stack.enter_context(
@@ -82,11 +74,11 @@ def knock(scene: Scene, wire: Wire) -> dict[int, int]:
             )
             for service in MAIL_SERVICES
         ]
-        clients = {(host, connection.getsockname()[1]) for connection in connections}
+        own_ports = {connection.getsockname()[1] for connection in connections}
 
         def find() -> dict[int, int]:
-            headers = [h for h in wire.headers if (h.client, h.client_port) in clients]
-            return {h.port: h.version for h in headers if h.server == server}
+            headers = wire.find(server, client)
+            return {h.port: h.version for h in headers if h.client_port in own_ports}
 
         with suppress(AssertionError):  # a route may not be there yet
             wait_for(lambda: len(find()) == len(connections), WIRE_SECONDS)
@@ -140,6 +132,6 @@ def test_all_ports_work_with_this_header_on_the_wire(
     way = f"v{version} {field}"
     prove_all(Visitor(scene, scene.addresses[index], way=way), client, report)
 
-    headers = [h for h in wire.headers[known:] if (h.client, h.server) == (client, server)]
+    headers = wire.find(server, client, known)
     versions = {h.port: h.version for h in headers}
     assert versions == dict.fromkeys(proxy_ports(scene), version), headers

@@ -68,6 +68,10 @@ class Wire:
         self._process.communicate()  # the end of its input is the end of it
         self._reader.join()
 
+    def find(self, server: str, client: str, since: int = 0) -> list[Header]:
+        """Headers that tell one mail server of one client, of those behind the first `since`."""
+        return [h for h in self.headers[since:] if (h.server, h.client) == (server, client)]
+
     def _read(self) -> None:
         assert self._process.stdout
         for line in self._process.stdout:
