@@ -22,7 +22,7 @@ FUZZ = int(os.environ.get("FUZZ", "500"))  # random changes for each port
 SEED = int(os.environ.get("FUZZ_SEED") or random.SystemRandom().randrange(2**32))
 REPEAT = f"FUZZ={FUZZ} FUZZ_SEED={SEED} repeats it"
 
-BATCH = 500  # attacks for one process in the pod
+BATCH = 250  # attacks for one process in the pod, which has two minutes
 # On each port. Postfix has 100 processes for it.
 CHANGE_CONCURRENCY = 40
 NAME_CONCURRENCY = 12

@@ -60,7 +60,7 @@ def test_no_header_relays_or_opens_a_mailbox(storm: Storm, insider: Intruder) ->
     assert not broken_in, f"{REPEAT}: {describe_all(broken_in)}"
     logins = [one.line for name in LOGINS for one in server_log.find_logins(storm.log, name)]
     assert not logins, f"{REPEAT}: {logins}"
-    sent = [one.line for one in server_log.find_sent(storm.log)]
+    sent = [one.line for one in server_log.find_sent(storm.log) if one.recipient == VICTIM]
     assert not sent, f"{REPEAT}: {sent}"
     queue = insider.run_in_mail_server("mailq")
     assert f" {VICTIM}\n" not in queue, f"{REPEAT}: {queue}"

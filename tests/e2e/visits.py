@@ -71,7 +71,7 @@ class Visitor:
             AssertionError: It does not work, or the log does not tell; with what was seen.
         """
         service = SERVICES[name]
-        known = len(self.scene.logs())
+        known = self.scene.log_size()
         if service.daemon in (Daemon.POSTSCREEN, Daemon.SMTPD):
             queue_id, certificate = self._deliver(service)
             find = partial(self._find_delivery, service, queue_id)
@@ -80,11 +80,11 @@ class Visitor:
             find = partial(self._find_login, service)
 
         def look() -> list[Sighting]:
-            return find(self.scene.logs()[known:])
+            return find(self.scene.logs(since=known))
 
         if self.certificate:
             assert certificate == self.certificate, f"{service.name}: not its own\n{certificate}"
-        seen = wait_for(look, LOG_SECONDS, lambda: self.scene.logs()[known:], interval=0.1)
+        seen = wait_for(look, LOG_SECONDS, lambda: self.scene.logs(since=known), interval=0.1)
         return seen[0], certificate
 
     def prove(self, name: PortName) -> Proof:

@@ -1,5 +1,6 @@
 """The attacker against servers that do as they are told."""
 
+import select
 import socket
 import struct
 import subprocess
@@ -24,6 +25,10 @@ RELAY = relay_commands("a@example.com", "b@example.org")
 def _attack(port: int, protocol: str = "smtp", **options: object) -> Outcome:
     one = Attack("one", HOST, port, protocol, **options)  # type: ignore[arg-type]
     return carry_out(one, Plan([one], patience=0.2, timeout=5))
+
+
+def _execute(command: list[str], text: str) -> str:
+    return subprocess.run(command, input=text, capture_output=True, text=True, check=True).stdout
 
 
 def test_all_commands_granted_is_a_success() -> None:
@@ -95,6 +100,34 @@ def test_a_server_that_waits_for_more_sees_that_none_comes() -> None:
     assert (b"".join(heard), outcome.closed, outcome.greeted) == (b"PRO", "end", False)
 
 
+def test_a_greeting_that_comes_late_counts() -> None:
+    def play(connection: socket.socket) -> None:
+        connection.recv(1)  # the attacker's patience is over
+        connection.sendall(b"220 hi\r\n")
+
+    with serve(play) as port:
+        outcome = _attack(port)
+    assert (outcome.greeted, outcome.closed) == (True, "end")
+
+
+def test_together_nobody_hangs_up_before_the_last_is_greeted() -> None:
+    kept: list[socket.socket] = []
+    left_early: list[socket.socket] = []
+
+    def play(connection: socket.socket) -> None:
+        left_early.extend(select.select(kept, [], [], 0.1)[0])
+        connection.sendall(b"220 hi\r\n")
+        kept.append(connection.dup())
+
+    with serve(play) as port:
+        attacks = [Attack("one", HOST, port, "smtp")] * 3
+        outcomes = attack(Plan(attacks, together=True), _execute)
+    for connection in kept:
+        connection.close()
+    assert [(o.greeted, o.closed) for o in outcomes] == [(True, "self")] * 3
+    assert (len(kept), left_early) == (3, [])
+
+
 def test_a_reset_is_told_from_an_end() -> None:
     def play(connection: socket.socket) -> None:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -136,14 +169,9 @@ def test_the_attacker_may_be_the_one_who_resets() -> None:
 
 
 def test_a_plan_is_carried_out_elsewhere_in_its_order() -> None:
-    def execute(command: list[str], text: str) -> str:
-        return subprocess.run(
-            command, input=text, capture_output=True, text=True, check=True
-        ).stdout
-
     with serve(answer("220 hi\r\n")) as port:
         attacks = [Attack(name, HOST, port, "smtp") for name in ("one", "two", "three")]
-        outcomes = attack(Plan(attacks, concurrency=2), execute)
+        outcomes = attack(Plan(attacks, concurrency=2), _execute)
     assert [(o.name, o.port, o.greeted) for o in outcomes] == [
         (name, port, True) for name in ("one", "two", "three")
     ]
