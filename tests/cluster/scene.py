@@ -36,7 +36,7 @@ class Scene:
         index: Of the LoadBalancer address, 1 to 254; unique within the cluster.
         listeners: `Separate` or `Shared`.
         dovecot: `2.3` (Debian 12) or `2.4` (Debian 13).
-        env: docker-mailserver's settings.
+        env: docker-mailserver's settings; Fail2ban takes its time to start.
         edge_of: Name of another scene, if this mail server stands behind the edge of that one.
     """
 
@@ -46,7 +46,7 @@ class Scene:
     dovecot: str = "2.3"
     listeners: str = "Separate"
     hostname: str = "mail.example.com"
-    env: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] = field(default_factory=lambda: {"ENABLE_FAIL2BAN": "0"})
     edge_of: str = ""
 
     @property

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
@@ -10,12 +11,14 @@ from tests.cluster.operator import install_operator
 from tests.cluster.programs import find_obstacle
 from tests.cluster.scene import Scene
 from tests.controlplane.gomod import ToolError
+from tests.e2e.arrival import Arrival, watch_arrival
 from tests.e2e.modes import MODES, SEPARATE, Mode, Scenes, become_known, chosen_modes
 from tests.e2e.report import REPORT, Report
 from tests.e2e.visits import Visitor
 from tests.e2e.wire import Wire
 
 NUMBER = int(os.environ.get("MAILPROXY_E2E_CLUSTER", "2"))  # `make cluster` is 1
+STANDARD_MODES = ("scene", "separate_scene", "standard_mode", "arriving_mode")  # parameters
 PREPARATION_ERROR = pytest.StashKey[ToolError]()
 
 
@@ -82,7 +85,21 @@ def standard_scenes(request: pytest.FixtureRequest, cluster: Cluster) -> Scenes:
         become_known(scene)
         return scene
 
-    return Scenes(chosen_modes(request, "scene", "separate_scene", "standard_mode"), create)
+    return Scenes(chosen_modes(request, *STANDARD_MODES), create)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def arrivals(
+    request: pytest.FixtureRequest, standard_scenes: Scenes
+) -> dict[Mode, Future[Arrival]]:
+    """A new edge pod in each scene; it is followed for more than a minute, as other tests run."""
+    pool = ThreadPoolExecutor(len(MODES))
+    modes = chosen_modes(request, "arriving_mode")
+
+    def follow(mode: Mode) -> Arrival:
+        return watch_arrival(standard_scenes.get(mode))
+
+    return {mode: pool.submit(follow, mode) for mode in modes}
 
 
 @pytest.fixture(scope="session", params=MODES, ids="-".join)

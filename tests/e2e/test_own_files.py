@@ -10,7 +10,7 @@ from tests.cluster.scene import Scene
 from tests.cluster.workloads import build_config_map
 from tests.controlplane.edge import MAIL_LABELS
 from tests.e2e.mailbox_clients import Request, visit
-from tests.e2e.modes import MODES, Mode, Scenes, chosen_modes, temporary_scenes
+from tests.e2e.modes import MODES, Mode, Scenes, become_known, chosen_modes, temporary_scenes
 from tests.e2e.report import Report
 from tests.e2e.smtp_client import deliver
 from tests.e2e.visits import Visitor, prove_all
@@ -37,6 +37,7 @@ def own_scenes(request: pytest.FixtureRequest, cluster: Cluster) -> Iterator[Sce
         scene.apply(build_config_map(scene.mail, NAME, OWN_FILES))
         selector = {"matchLabels": MAIL_LABELS}
         scene.create(mailServer={"podSelector": selector, "overridesFrom": NAME})
+        become_known(scene)
         return scene
 
     with temporary_scenes(chosen_modes(request, "own"), create) as scenes:

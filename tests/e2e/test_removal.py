@@ -1,18 +1,19 @@
 """A MailProxy that is deleted takes all of its own along, and nothing else."""
 
 import json
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 
 import pytest
 
-from mailproxy.api.spec import PortName
 from tests.cluster.cluster import Cluster
 from tests.cluster.scene import Scene
 from tests.controlplane.api import Manifest, wait_for
+from tests.e2e.modes import MODES, SEPARATE, Mode, Scenes, chosen_modes, temporary_scenes
 from tests.e2e.report import Report
-from tests.e2e.visits import Visitor
+from tests.e2e.visits import Visitor, prove_all
 
-INDEX = 43  # of the LoadBalancer address
+INDEX = 60  # of LoadBalancer addresses
+CHILD_KINDS = {"ConfigMap", "IngressRouteTCP", "NetworkPolicy", "Service"}
 LABEL = "app.kubernetes.io/managed-by"
 GONE_SECONDS = 30.0
 
@@ -35,21 +36,35 @@ def is_child(metadata: Manifest, namespace: str, uid: str) -> bool:
     return uid in owners or (is_ours and metadata.get("namespace") == namespace)
 
 
-@pytest.mark.parametrize("dovecot", ["2.3", "2.4"])
-def test_children_go_and_plain_ports_stay(dovecot: str, cluster: Cluster, report: Report) -> None:
-    scene = Scene(cluster, f"removed-{dovecot.replace('.', '')}", INDEX, dovecot)
-    scene.create()
-    uid = cluster.api.get("MailProxy", "mail", scene.mail)["metadata"]["uid"]
+@pytest.fixture(scope="module")
+def removals(request: pytest.FixtureRequest, cluster: Cluster) -> Iterator[Scenes]:
+    """Mail servers whose MailProxy may go."""
+
+    def create(mode: Mode) -> Scene:
+        number = MODES.index(mode)
+        scene = Scene(cluster, f"removed-{number}", INDEX + number, *mode)
+        scene.create()
+        return scene
+
+    with temporary_scenes(chosen_modes(request, "mode"), create) as scenes:
+        yield scenes
+
+
+@pytest.mark.parametrize("mode", SEPARATE, ids="-".join)
+def test_children_go_and_plain_ports_stay(mode: Mode, removals: Scenes, report: Report) -> None:
+    scene = removals.get(mode)
+    api = scene.cluster.api
+    uid = api.get("MailProxy", "mail", scene.mail)["metadata"]["uid"]
     kinds = {child.partition(" ")[0] for child in find_children(scene, uid)}
-    assert kinds >= {"IngressRouteTCP", "Service", "NetworkPolicy", "ConfigMap"}, kinds
+    assert kinds >= CHILD_KINDS, kinds
 
-    cluster.api.delete("MailProxy", "mail", scene.mail)
+    api.delete("MailProxy", "mail", scene.mail)
 
-    wait_for(lambda: not find_children(scene, uid), GONE_SECONDS, lambda: find_children(scene, uid))
+    def find() -> list[str]:
+        return find_children(scene, uid)
+
+    wait_for(lambda: not find(), GONE_SECONDS, find, interval=2)  # kubectl asks for every kind
     address = scene.cluster_ip("mail-server", scene.mail)
     visitor = Visitor(scene, address, through_edge=False, way="MailProxy deleted")
-    with ThreadPoolExecutor(len(PortName)) as pool:
-        for proof in pool.map(visitor.prove, PortName):
-            report.add(proof)
+    prove_all(visitor, scene.cluster.addresses.gateway[0], report)
     assert scene.is_mail_server_ready()
-    scene.delete()

@@ -1,0 +1,49 @@
+"""A new pod of the edge, and when its addresses stand where Dovecot finds them."""
+
+import time
+from dataclasses import dataclass
+
+from tests.cluster.scene import Scene
+from tests.cluster.workloads import PROXY_LABELS, build_pod
+from tests.controlplane.api import wait_for
+
+NEWCOMER = "newcomer"
+TRUST_FILE = "/etc/mailproxy/trust/dovecot-trust.conf"
+AT_ONCE_SECONDS = 10.0
+KUBELET_SECONDS = 110.0  # it looks again after 60 to 90 s, whoever has changed what
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """Seconds from the moment a pod has addresses until these stand in the list."""
+
+    in_config_map: float
+    in_mount: float
+
+
+def watch_arrival(scene: Scene) -> Arrival:
+    """Add a pod to the edge that never becomes ready, and follow its addresses.
+
+    Raises:
+        AssertionError: They are not there in time.
+    """
+    scene.apply(build_pod(scene.edge, NEWCOMER, PROXY_LABELS, ready=False))
+    addresses = set(scene.pod_addresses(scene.edge, NEWCOMER))
+    began = time.monotonic()
+
+    def in_config_map() -> bool:
+        data = scene.cluster.api.get("ConfigMap", "mail-trust", scene.mail)["data"]
+        return addresses <= read_trusted(data["dovecot-trust.conf"])
+
+    def in_mount() -> bool:
+        return addresses <= read_trusted(scene.run_in_mail_server("cat", TRUST_FILE))
+
+    wait_for(in_config_map, AT_ONCE_SECONDS, f"{addresses} in the ConfigMap")
+    mapped = time.monotonic()
+    wait_for(in_mount, KUBELET_SECONDS, f"{addresses} in {TRUST_FILE}", interval=4)
+    return Arrival(mapped - began, time.monotonic() - began)
+
+
+def read_trusted(text: str) -> set[str]:
+    """Addresses in the file that Dovecot includes."""
+    return set(text.partition("=")[2].split())
