@@ -1,6 +1,7 @@
 """With the NetworkPolicy nobody but the edge reaches a PROXY port, and nothing else changes."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -16,6 +17,13 @@ NORMAL_PORTS = [service.port for service in MAIL_SERVICES]
 OTHER_PORT = 8000  # something of the user's own in the mail server's pod
 POLICY_SECONDS = 10.0
 PROBE_SECONDS = 30.0
+STRANGER = "stranger"
+STRANGERS = (
+    "evil pod",
+    "pod of the edge's namespace without the labels",
+    "pod with the labels in another namespace",
+    "outside client",
+)
 
 
 @pytest.fixture(scope="session")
@@ -32,30 +40,31 @@ def isolated(scene: Scene) -> Iterator[Scene]:
 
 
 @pytest.fixture(scope="session")
-def evil_pod(isolated: Scene) -> Iterator[tuple[str, str]]:
-    """A pod beside the mail server."""
-    yield from stranger(isolated, isolated.mail, {})
-
-
-@pytest.fixture(scope="session")
-def unlabelled_pod(isolated: Scene) -> Iterator[tuple[str, str]]:
-    """A pod in the edge's namespace that is none of the edge's."""
-    yield from stranger(isolated, isolated.edge, {})
-
-
-@pytest.fixture(scope="session")
-def foreign_pod(isolated: Scene) -> Iterator[tuple[str, str]]:
-    """A pod with the edge's labels in a namespace that is not the edge's."""
-    namespace = f"foreign-{isolated.name}"
-    create_namespace(isolated.cluster.api, namespace)
-    yield from stranger(isolated, namespace, PROXY_LABELS)
-    isolated.cluster.api.delete("Namespace", namespace)
-
-
-def stranger(scene: Scene, namespace: str, labels: dict[str, str]) -> Iterator[tuple[str, str]]:
-    scene.add_pod(namespace, "stranger", labels)
-    yield namespace, "stranger"
-    scene.cluster.api.delete("Pod", "stranger", namespace)
+def reached(isolated: Scene) -> dict[str, dict[Target, str]]:
+    """What each of these finds at all ports of the mail server's pod; all ask at once."""
+    foreign = f"foreign-{isolated.name}"
+    create_namespace(isolated.cluster.api, foreign)
+    pods = {
+        "evil pod": (isolated.mail, STRANGER),
+        "pod of the edge's namespace without the labels": (isolated.edge, STRANGER),
+        "pod with the labels in another namespace": (foreign, STRANGER),
+        "pod of the edge": (isolated.edge, INSIDER),
+    }
+    for namespace, name in pods.values():
+        if name == STRANGER:
+            isolated.add_pod(namespace, name, PROXY_LABELS if namespace == foreign else {})
+    targets = find_targets(isolated, [*proxy_ports(isolated), *open_ports(isolated)])
+    with ThreadPoolExecutor(len(pods) + 1) as pool:
+        found = {
+            who: pool.submit(reach_from_pod, targets, isolated.run_in(*pod))
+            for who, pod in pods.items()
+        }
+        found["outside client"] = pool.submit(reach, targets)
+    for namespace, name in pods.values():
+        if name == STRANGER:
+            isolated.cluster.api.delete("Pod", name, namespace)
+    isolated.cluster.api.delete("Namespace", foreign)
+    return {who: states.result() for who, states in found.items()}
 
 
 def proxy_ports(scene: Scene) -> list[int]:
@@ -74,40 +83,30 @@ def find_targets(scene: Scene, ports: list[int]) -> list[Target]:
     return [(address, port) for address in scene.pod_addresses(scene.mail, pod) for port in ports]
 
 
-def expect(states: dict[Target, str], expected: str, whose: str) -> None:
-    others = {target: state for target, state in states.items() if state != expected}
-    assert not others, f"{whose} should find all ports {expected}, but: {others}"
+def expect(states: dict[Target, str], targets: list[Target], expected: str) -> None:
+    others = {target: states[target] for target in targets if states[target] != expected}
+    assert not others, f"should be {expected}: {others}"
 
 
-@pytest.mark.parametrize("who", ["evil_pod", "unlabelled_pod", "foreign_pod"])
-def test_no_other_pod_reaches_a_proxy_port(
-    who: str, isolated: Scene, request: pytest.FixtureRequest
+@pytest.mark.parametrize("who", STRANGERS)
+def test_nobody_but_the_edge_reaches_a_proxy_port(
+    who: str, isolated: Scene, reached: dict[str, dict[Target, str]]
 ) -> None:
-    run = isolated.run_in(*request.getfixturevalue(who))
-    targets = find_targets(isolated, proxy_ports(isolated))
-    expect(reach_from_pod(targets, run), "dropped", who)
+    expect(reached[who], find_targets(isolated, proxy_ports(isolated)), "dropped")
 
 
-@pytest.mark.parametrize("who", ["evil_pod", "unlabelled_pod", "foreign_pod"])
-def test_every_other_port_stays_open_for_pods(
-    who: str, isolated: Scene, request: pytest.FixtureRequest
+@pytest.mark.parametrize("who", STRANGERS)
+def test_every_other_port_stays_open(
+    who: str, isolated: Scene, reached: dict[str, dict[Target, str]]
 ) -> None:
-    run = isolated.run_in(*request.getfixturevalue(who))
-    expect(reach_from_pod(find_targets(isolated, open_ports(isolated)), run), "open", who)
+    expect(reached[who], find_targets(isolated, open_ports(isolated)), "open")
 
 
-def test_no_outside_client_reaches_a_proxy_port(isolated: Scene) -> None:
-    expect(reach(find_targets(isolated, proxy_ports(isolated))), "dropped", "an outside client")
-
-
-def test_every_other_port_stays_open_for_outside_clients(isolated: Scene) -> None:
-    expect(reach(find_targets(isolated, open_ports(isolated))), "open", "an outside client")
-
-
-def test_pods_of_the_edge_reach_every_proxy_port(isolated: Scene) -> None:
-    run = isolated.run_in(isolated.edge, INSIDER)
-    targets = find_targets(isolated, proxy_ports(isolated))
-    expect(reach_from_pod(targets, run), "open", "a pod of the edge")
+def test_pods_of_the_edge_reach_every_port(
+    isolated: Scene, reached: dict[str, dict[Target, str]]
+) -> None:
+    ports = [*proxy_ports(isolated), *open_ports(isolated)]
+    expect(reached["pod of the edge"], find_targets(isolated, ports), "open")
 
 
 def test_probes_of_the_kubelet_go_on(isolated: Scene) -> None:

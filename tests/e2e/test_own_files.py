@@ -1,6 +1,7 @@
 """A user's own files for docker-mailserver and mailproxy's are in effect together."""
 
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
@@ -8,6 +9,7 @@ from mailproxy.api.spec import PortName
 from tests.cluster.cluster import Cluster
 from tests.cluster.scene import Scene
 from tests.cluster.workloads import build_config_map
+from tests.controlplane.api import Manifest
 from tests.controlplane.edge import MAIL_LABELS
 from tests.e2e.mailbox_clients import Request, visit
 from tests.e2e.modes import MODES, Mode, Scenes, become_known, chosen_modes, temporary_scenes
@@ -40,30 +42,46 @@ def own_scenes(request: pytest.FixtureRequest, cluster: Cluster) -> Iterator[Sce
         become_known(scene)
         return scene
 
-    with temporary_scenes(chosen_modes(request, "own"), create) as scenes:
+    with temporary_scenes(chosen_modes(request, "own_mode"), create) as scenes:
         yield scenes
 
 
-@pytest.fixture(scope="module", params=MODES, ids="-".join)
-def own(request: pytest.FixtureRequest, own_scenes: Scenes) -> Scene:
-    """One of them."""
-    return own_scenes.get(request.param)
+@pytest.fixture(scope="module")
+def restarted(
+    request: pytest.FixtureRequest, own_scenes: Scenes, report: Report
+) -> dict[Mode, Future[Manifest]]:
+    """For each mode the condition after a broken edit; what must work before and after does."""
+
+    def play(mode: Mode) -> Manifest:
+        return break_and_restart(own_scenes.get(mode), report)
+
+    with ThreadPoolExecutor(len(MODES)) as pool:
+        return {mode: pool.submit(play, mode) for mode in chosen_modes(request, "own_mode")}
 
 
-def test_both_are_in_effect_and_a_broken_edit_changes_nothing(own: Scene, report: Report) -> None:
-    expect_own_settings(own)
-    visitor = Visitor(own, own.addresses[0], way="with own files")
-    prove_all(visitor, own.cluster.addresses.host[0], report)
+def break_and_restart(scene: Scene, report: Report) -> Manifest:
+    expect_own_settings(scene)
+    visitor = Visitor(scene, scene.addresses[0], way="with own files")
+    prove_all(visitor, scene.cluster.addresses.host[0], report)
 
-    before = own.wait_for_config_map("mail-overrides")
+    before = scene.wait_for_config_map("mail-overrides")
     broken = OWN_FILES | {"dovecot.cf": "service imap-login {\n"}
-    own.apply(build_config_map(own.mail, NAME, broken))
+    scene.apply(build_config_map(scene.mail, NAME, broken))
+    condition = scene.wait_for_condition("Accepted", "False", "OverridesInvalid")
+    assert scene.wait_for_config_map("mail-overrides") == before
 
-    condition = own.wait_for_condition("Accepted", "False", "OverridesInvalid")
-    assert "dovecot.cf" in condition["message"] and "line 1" in condition["message"], condition
-    assert own.wait_for_config_map("mail-overrides") == before
-    own.restart_mail_server()
+    scene.restart_mail_server()
+    expect_own_settings(scene)
     report.add(visitor.prove(PortName.IMAPS))
+    return condition
+
+
+@pytest.mark.parametrize("own_mode", MODES, ids="-".join)
+def test_both_are_in_effect_and_a_broken_edit_is_a_condition(
+    own_mode: Mode, restarted: dict[Mode, Future[Manifest]]
+) -> None:
+    message = restarted[own_mode].result()["message"]
+    assert "dovecot.cf line 1" in message, message
 
 
 def expect_own_settings(scene: Scene) -> None:
