@@ -6,6 +6,7 @@ import time
 
 from tests.cluster.cluster import Cluster
 from tests.cluster.operator import install_operator
+from tests.cluster.programs import KUBERNETES
 from tests.cluster.scene import Scene
 from tests.cluster.workloads import PASSWORD, find_mailbox
 from tests.controlplane.gomod import ToolError
@@ -61,11 +62,11 @@ def describe(scene: Scene) -> str:
 {status.stdout}
 The mail server listens at {address} and {address6}; there is a mailbox {user} ({PASSWORD}).
 
-  export KUBECONFIG={scene.cluster.kubeconfig}
+  export KUBECONFIG={scene.cluster.kubeconfig} PATH=$PATH:{KUBERNETES.folder}
   kubectl get pods,services,mailproxies -A
-  swaks --server {address} --to {user} --from you@example.org --tls
+  swaks --server {address} --helo example.org --to {user} --from you@example.org --tls
   swaks --server {address}:465 --tls-on-connect --auth-user {user} --auth-password {PASSWORD} \\
-    --from {user} --to {user}
+    --helo example.org --from {user} --to {user}
   kubectl logs --namespace={scene.mail} deployment/mail-server | grep {own}
   kubectl delete pod --namespace={scene.edge} --selector=app.kubernetes.io/name=traefik
   kubectl get mailproxy --namespace={scene.mail} --output=wide --watch
