@@ -27,6 +27,11 @@ _HEADER_CRASHES = (
         re.compile(r'assertion failed: \(strcmp\(\*fields, "PROXY"\)'),
         re.compile(r"-login\): child \d+ killed with signal 6"),
     ),
+    # Dovecot 2.3.19, by a random v2 header; most likely one with a TLV without content.
+    (
+        re.compile(r"-login: Panic: Trying to allocate 0 bytes"),
+        re.compile(r"-login\): child \d+ killed with signal 6"),
+    ),
     # Postfix 3.7 and 3.10, by a v2 header with an address such as 0.0.2.7: postscreen takes it, the
     # smtpd behind it dies. If it had served nobody yet, none is started for a minute.
     (
@@ -141,7 +146,7 @@ def find_crashes(log: str) -> list[str]:
 
 
 def find_header_crashes(log: str) -> list[str]:
-    """Lines of the two crashes that a wrong header is known to bring about."""
+    """Lines of the crashes that a wrong header is known to bring about."""
     causes = [cause for cause, _ in _HEADER_CRASHES]
     return [line for line in log.splitlines() if any(cause.search(line) for cause in causes)]
 

@@ -67,7 +67,7 @@ def test_no_header_relays_or_opens_a_mailbox(storm: Storm, insider: Intruder) ->
 
 
 def test_no_program_crashes(storm: Storm, report: Report) -> None:
-    """But for two crashes that `find_header_crashes` explains."""
+    """But for those that `find_header_crashes` explains."""
     crashes = server_log.find_crashes(storm.log)
     assert not crashes, f"{REPEAT}: {crashes}"
     for line in server_log.find_header_crashes(storm.log):
