@@ -9,19 +9,21 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
+from functools import cached_property
 from pathlib import Path
 from typing import Self
 
 from tests.cluster.addresses import Addresses
 from tests.cluster.images import ensure_images
 from tests.cluster.node import WIRE, cgroup_folders, ip
-from tests.cluster.programs import TRAEFIK, ensure_programs, find_debian, find_obstacle
+from tests.cluster.programs import KUBERNETES, TRAEFIK, ensure_programs, find_debian, find_obstacle
 from tests.cluster.store import ensure_store, remove_other_stores
 from tests.controlplane.api import Api, ApiStatus, wait_for
 from tests.controlplane.cache import cache_dir
+from tests.controlplane.conditions import is_ready as has_ready_condition
 from tests.controlplane.crds import install_crds, traefik_crds
 from tests.controlplane.gomod import ToolError
+from tests.controlplane.kubectl import run_kubectl
 from tests.controlplane.processes import ProcessGroup
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -66,9 +68,9 @@ class Cluster:
     def __exit__(self, *error: object) -> None:
         self.stop(keep_logs=True)
 
-    @property
+    @cached_property
     def api(self) -> Api:
-        """The administrator's client."""
+        """The administrator's client, since the cluster has started; of a run, not of the next."""
         return Api(self.kubeconfig)
 
     def start(self, *, detached: bool = False) -> Self:
@@ -103,6 +105,7 @@ class Cluster:
         if self._group:
             self._group.kill()
             self._group = None
+        self.__dict__.pop("api", None)
         remove_wire(self._wire)
         remove_cgroup(self.addresses.name)
         for path in self.run.iterdir() if self.run.exists() else []:
@@ -134,21 +137,14 @@ class Cluster:
         Raises:
             subprocess.CalledProcessError: It failed, and `check` is set; with its message.
         """
-        kubectl = ensure_programs()["kubectl"]
-        settings = [f"--kubeconfig={self.kubeconfig}", f"--cache-dir={self.run}/kubectl"]
-        answer = subprocess.run(
-            [kubectl, *settings, *arguments],
-            env=os.environ | {"KUBERC": "off"},
-            input=input,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
+        kubectl = KUBERNETES.folder / "kubectl"
+        return run_kubectl(
+            kubectl, self.kubeconfig, *arguments, input=input, check=check, timeout=timeout
         )
-        if check and answer.returncode:
-            error = subprocess.CalledProcessError(answer.returncode, answer.args)
-            error.add_note(answer.stderr)
-            raise error
-        return answer
+
+    def describe_pods(self, namespace: str) -> str:
+        """What a person would look at when pods do not become ready."""
+        return self.run_kubectl("describe", "pods", f"--namespace={namespace}").stdout[-3000:]
 
     def in_network(self, *command: str) -> list[str]:
         """A command line that runs a command of this machine in the node's network."""
@@ -201,10 +197,8 @@ class Cluster:
         def is_ready() -> bool:
             if box.poll() is not None:
                 return True
-            node = self.api.get("Node", self.addresses.name)
-            states = {c["type"]: c["status"] for c in node["status"].get("conditions", [])}
             account = self.api.get("ServiceAccount", "default", "default")
-            return states.get("Ready") == "True" and bool(account)
+            return has_ready_condition(self.api.get("Node", self.addresses.name)) and bool(account)
 
         try:
             wait_for(is_ready, START_SECONDS, "the node is Ready", interval=0.1)
@@ -241,11 +235,11 @@ def remove_wire(name: str) -> None:
 
 def remove_cgroup(name: str) -> None:
     """Remove a cgroup and all below; a killed process needs a moment to leave its own."""
-    deadline = time.monotonic() + STOP_SECONDS
-    while left := [folder for folder in cgroup_folders(name) if not _remove_folders(folder)]:
-        if time.monotonic() > deadline:
-            raise RuntimeError(f"cgroups still in use: {', '.join(map(str, left))}")
-        time.sleep(0.1)
+
+    def find_left() -> list[Path]:
+        return [folder for folder in cgroup_folders(name) if not _remove_folders(folder)]
+
+    wait_for(lambda: not find_left(), STOP_SECONDS, find_left, interval=0.1)
 
 
 def _remove_folders(top: Path) -> bool:

@@ -18,6 +18,7 @@ from tests.cluster.workloads import (
     build_traefik,
 )
 from tests.controlplane.api import ApiStatus, Manifest, Manifests, wait_for
+from tests.controlplane.conditions import find_condition, is_ready
 from tests.controlplane.edge import ALL_SERVICES, MAIL_LABELS, create_namespace
 
 T = TypeVar("T")
@@ -249,7 +250,7 @@ class Scene:
             pods = self.live_pods(namespace, _selector(labels))
             return next((pod for pod in pods if is_ready(pod)), None)
 
-        found = self._wait(find, lambda: self.describe(namespace))
+        found = self._wait(find, lambda: self.cluster.describe_pods(namespace))
         assert found
         return found
 
@@ -286,30 +287,16 @@ class Scene:
 
         def find() -> Manifest | None:
             proxy = self.cluster.api.get("MailProxy", name, self.mail)
-            for condition in proxy.get("status", {}).get("conditions", []):
-                is_current = condition["observedGeneration"] == proxy["metadata"]["generation"]
-                is_it = (condition["type"], condition["status"]) == (type_, status)
-                if is_current and is_it and condition["reason"] == (reason or condition["reason"]):
-                    return dict(condition)
-            return None
+            found = find_condition(proxy, type_)
+            is_it = found.get("status") == status and found["reason"] == (reason or found["reason"])
+            return found if is_it else None
 
         found = self._wait(find, lambda: self.status(name).get("conditions"))
         assert found
         return found
 
-    def describe(self, namespace: str) -> str:
-        """What a person would look at when pods do not become ready."""
-        answer = self.cluster.run_kubectl("describe", "pods", f"--namespace={namespace}")
-        return answer.stdout[-3000:]
-
     def _wait(self, read: Callable[[], T], describe: Callable[[], object] | str = "") -> T:
         return wait_for(read, SETTLE_SECONDS, describe, interval=0.1)
-
-
-def is_ready(pod: Manifest) -> bool:
-    """Whether a pod is Ready."""
-    conditions = pod["status"].get("conditions", [])
-    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
 
 
 def _selector(labels: Mapping[str, str]) -> str:

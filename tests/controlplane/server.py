@@ -4,7 +4,6 @@ It needs no root and no container. There is no kubelet and no scheduler: a pod i
 status the test writes (`tests.controlplane.edge`).
 """
 
-import os
 import secrets
 import subprocess
 import time
@@ -16,6 +15,7 @@ from tests.controlplane.api import Api, ApiStatus, Manifest
 from tests.controlplane.binaries import Binaries
 from tests.controlplane.crds import install_crds
 from tests.controlplane.kubeconfig import write_kubeconfig
+from tests.controlplane.kubectl import run_kubectl
 from tests.controlplane.ports import PortTakenError, choose_ports
 from tests.controlplane.processes import ProcessGroup, Server, stop_servers
 
@@ -187,19 +187,8 @@ class ControlPlane:
         Raises:
             subprocess.CalledProcessError: It failed, and `check` is set.
         """
-        settings = [f"--kubeconfig={self.kubeconfig}", f"--cache-dir={self.directory}/kubectl"]
-        answer = subprocess.run(
-            [self._program("kubectl"), *settings, *arguments],
-            env=os.environ | {"KUBERC": "off"},
-            input=input,
-            capture_output=True,
-            text=True,
-        )
-        if check and answer.returncode:
-            error = subprocess.CalledProcessError(answer.returncode, answer.args)
-            error.add_note(answer.stderr)
-            raise error
-        return answer
+        program = self._program("kubectl")
+        return run_kubectl(program, self.kubeconfig, *arguments, input=input, check=check)
 
     def _start_all(self) -> None:
         self._start_etcd()

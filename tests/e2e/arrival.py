@@ -3,12 +3,13 @@
 import time
 from dataclasses import dataclass
 
+from mailproxy.plan.overrides import TRUST_DIRECTORY, TRUST_FILE
 from tests.cluster.scene import Scene
 from tests.cluster.workloads import PROXY_LABELS, build_pod
 from tests.controlplane.api import wait_for
 
 NEWCOMER = "newcomer"
-TRUST_FILE = "/etc/mailproxy/trust/dovecot-trust.conf"
+MOUNTED = f"{TRUST_DIRECTORY}/{TRUST_FILE}"
 AT_ONCE_SECONDS = 10.0
 KUBELET_SECONDS = 110.0  # it looks again after 60 to 90 s, whoever has changed what
 
@@ -33,14 +34,14 @@ def watch_arrival(scene: Scene) -> Arrival:
 
     def in_config_map() -> bool:
         data = scene.cluster.api.get("ConfigMap", "mail-trust", scene.mail)["data"]
-        return addresses <= read_trusted(data["dovecot-trust.conf"])
+        return addresses <= read_trusted(data[TRUST_FILE])
 
     def in_mount() -> bool:
-        return addresses <= read_trusted(scene.run_in_mail_server("cat", TRUST_FILE))
+        return addresses <= read_trusted(scene.run_in_mail_server("cat", MOUNTED))
 
     wait_for(in_config_map, AT_ONCE_SECONDS, f"{addresses} in the ConfigMap")
     mapped = time.monotonic()
-    wait_for(in_mount, KUBELET_SECONDS, f"{addresses} in {TRUST_FILE}", interval=4)
+    wait_for(in_mount, KUBELET_SECONDS, f"{addresses} in {MOUNTED}", interval=4)
     return Arrival(mapped - began, time.monotonic() - began)
 
 

@@ -4,8 +4,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from mailproxy.api.spec import Listeners
-from mailproxy.plan.ports import MAIL_SERVICES, Daemon, MailService
+from mailproxy.plan.ports import Daemon, MailService
 from tests.cluster.scene import Scene
 from tests.controlplane.api import Manifest
 from tests.controlplane.edge import MAIL_LABELS
@@ -21,8 +20,6 @@ from tests.e2e.visits import PROTOCOLS
 
 SENDER = "forger@evil.example"
 VICTIM = "victim@elsewhere.example"  # of no domain of ours: mail for it leaves, or is refused
-POSTFIX = [s for s in MAIL_SERVICES if s.daemon in (Daemon.POSTSCREEN, Daemon.SMTPD)]
-DOVECOT = [s for s in MAIL_SERVICES if s not in POSTFIX]
 
 
 @dataclass(frozen=True)
@@ -57,14 +54,13 @@ class Intruder:
         """Output of a command in the container that is attacked."""
         return self.scene.run_in_mail_server(*command, labels=self.labels)
 
-    def log(self) -> str:
-        """All that the attacked server has printed."""
-        return self.scene.logs(self.labels)
+    def log(self, since: int = 0) -> str:
+        """What the attacked server has printed behind the first `since` bytes of its log."""
+        return self.scene.logs(self.labels, since=since)
 
-
-def proxy_port(service: MailService, scene: Scene) -> int:
-    """Where the mail server expects a header."""
-    return service.target_port(Listeners(scene.listeners))
+    def log_size(self) -> int:
+        """Bytes of the log so far."""
+        return self.scene.log_size(self.labels)
 
 
 def build_break_in(

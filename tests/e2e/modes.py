@@ -8,11 +8,14 @@ from contextlib import contextmanager
 import pytest
 
 from tests.cluster.scene import Scene
+from tests.controlplane.api import wait_for
 
 Mode = tuple[str, str]  # version of Dovecot, listeners
 MODES: list[Mode] = [(d, listeners) for listeners in ("Separate", "Shared") for d in ("2.3", "2.4")]
 SEPARATE = [mode for mode in MODES if mode[1] == "Separate"]
+FAMILIES = pytest.mark.parametrize("family", [0, 1], ids=["IPv4", "IPv6"])  # index of an address
 GREETING_SECONDS = 20.0  # postscreen lets a new client wait for 6 s
+KNOWN_SECONDS = 90.0
 
 
 class Scenes:
@@ -57,7 +60,15 @@ def become_known(scene: Scene) -> None:
 
 
 def _wait_for_greeting(address: str) -> None:
-    """`220-` comes at once, and `220 ` when postscreen is content."""
-    with socket.create_connection((address, 25), GREETING_SECONDS) as connection:
-        lines = iter(connection.makefile("rb").readline, b"")
-        assert any(line.startswith(b"220 ") for line in lines), f"{address} has no greeting"
+    """`220-` comes at once, and `220 ` when postscreen is content.
+
+    A connection that Traefik has accepted before it had its routes stays silent for ever, so each
+    try is a new one.
+    """
+
+    def is_greeted() -> bool:
+        with socket.create_connection((address, 25), GREETING_SECONDS) as connection:
+            lines = iter(connection.makefile("rb").readline, b"")
+            return any(line.startswith(b"220 ") for line in lines)
+
+    wait_for(is_greeted, KNOWN_SECONDS, f"a greeting from {address} port 25")

@@ -14,8 +14,9 @@ from functools import partial
 from mailproxy.plan.ports import MAIL_SERVICES, MailService
 from tests.controlplane.api import wait_for
 from tests.e2e.attacker import Attack, Outcome
-from tests.e2e.break_in import DOVECOT, POSTFIX, Intruder, build_break_in, proxy_port
+from tests.e2e.break_in import Intruder, build_break_in
 from tests.e2e.proxy_header import Endpoint, mutations, version_2
+from tests.e2e.services import POSTFIX, proxy_port
 from tests.e2e.wrong_headers import WRONG_HEADERS, valid_headers
 
 FUZZ = int(os.environ.get("FUZZ", "500"))  # random changes for each port
@@ -60,7 +61,7 @@ def brew_storm(intruder: Intruder) -> Storm:
 
     First come those who wait for an answer, then the many: a busy server lets all wait.
     """
-    known = len(intruder.log())
+    known = intruder.log_size()
     with ThreadPoolExecutor(2 * len(MAIL_SERVICES)) as pool:
         silent = pool.submit(_be_silent, intruder)
         crowds = {s.name: pool.submit(_crowd, intruder, s) for s in POSTFIX}
@@ -149,7 +150,7 @@ def _change(intruder: Intruder, service: MailService) -> list[Outcome]:
     attacks = [
         _aim(intruder, service, one.header, f"change {one.number}: {one.header.hex()}")
         for one in mutations(SEED + service.port, FUZZ, headers)
-        if service not in DOVECOT or not ends_login_process(one.header)
+        if service.is_postfix or not ends_login_process(one.header)
     ]
     batches = [attacks[start : start + BATCH] for start in range(0, len(attacks), BATCH)]
     options = {"concurrency": CHANGE_CONCURRENCY, "timeout": TIMEOUT_SECONDS}
@@ -162,12 +163,12 @@ def _aim(intruder: Intruder, service: MailService, header: bytes, name: str) -> 
 
 
 def _read_log(intruder: Intruder, known: int) -> str:
-    """What was logged after the first `known` characters, and before now."""
+    """What was logged after the first `known` bytes, and before now."""
     mark = f"storm {SEED} is over"
     intruder.run_in_mail_server("logger", "--priority=mail.info", mark)
 
     def read() -> str:
-        text, found, _ = intruder.log()[known:].partition(mark)
+        text, found, _ = intruder.log(since=known).partition(mark)
         return text if found else ""
 
     return wait_for(read, LOG_SECONDS, f"`{mark}` in the log", interval=0.5)

@@ -14,9 +14,17 @@ from tests.cluster.workloads import (
     build_traefik,
 )
 from tests.controlplane.edge import ENTRY_POINTS
-from tests.e2e.modes import MODES, Mode, Scenes, become_known, chosen_modes, temporary_scenes
+from tests.e2e.modes import (
+    FAMILIES,
+    MODES,
+    Mode,
+    Scenes,
+    become_known,
+    chosen_modes,
+    temporary_scenes,
+)
 from tests.e2e.report import Report
-from tests.e2e.visits import Visitor, prove_all
+from tests.e2e.visits import prove_outside_client
 
 INDEX = 20  # of LoadBalancer addresses
 POINTS = ENTRY_POINTS.values()
@@ -54,8 +62,6 @@ def chain(request: pytest.FixtureRequest, chains: Scenes) -> Scene:
     return chains.get(request.param)
 
 
-@pytest.mark.parametrize("family", [4, 6], ids=["IPv4", "IPv6"])
+@FAMILIES
 def test_log_shows_the_outermost_client(family: int, chain: Scene, report: Report) -> None:
-    index = 0 if family == 4 else 1
-    visitor = Visitor(chain, chain.addresses[index], way="HAProxy before Traefik")
-    prove_all(visitor, chain.cluster.addresses.host[index], report)
+    prove_outside_client(chain, family, report, "HAProxy before Traefik")

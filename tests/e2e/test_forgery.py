@@ -15,17 +15,15 @@ from tests.controlplane.api import wait_for
 from tests.e2e import server_log
 from tests.e2e.attacker import Attack
 from tests.e2e.break_in import (
-    DOVECOT,
-    POSTFIX,
     VICTIM,
     Intruder,
     build_break_in,
     describe,
     describe_all,
-    proxy_port,
 )
 from tests.e2e.proxy_header import Endpoint, version_1, version_2, version_2_local
 from tests.e2e.reach import reach
+from tests.e2e.services import DOVECOT, POSTFIX, proxy_port
 
 LOG_SECONDS = 15.0
 GREET_SECONDS = 10.0  # postscreen keeps those that it does not know waiting for six
@@ -92,7 +90,7 @@ def test_without_our_restrictions_the_same_header_relays(network_server: Intrude
     forged = claim("172.16.5.5")
     port = proxy_port(POSTFIX[0], network_server.scene)
     attack = build_break_in(POSTFIX[0], network_server.targets[0], port, forged.header, "", victim)
-    keep = "cp /etc/postfix/master.cf /root/master.cf"
+    keep = "cp /etc/postfix/master.cf /tmp/master.cf"
     remove = f"postconf -PX $(postconf -P | grep -oE '{RESTRICTIONS}'); postfix reload"
     network_server.run_in_mail_server("bash", "-c", f"{keep}; {remove}")
     try:
@@ -100,13 +98,13 @@ def test_without_our_restrictions_the_same_header_relays(network_server: Intrude
         assert outcome.succeeded, f"refused: {describe(outcome)}"
         wait_for_sent(network_server, victim)
     finally:
-        restore = "cp /root/master.cf /etc/postfix/master.cf; postfix reload"
+        restore = "cp /tmp/master.cf /etc/postfix/master.cf; postfix reload"
         network_server.run_in_mail_server("bash", "-c", restore)
 
 
 def test_dovecot_closes_at_once_on_a_pod_that_is_not_of_the_edge(evil_pod: Intruder) -> None:
     """Whatever the header says: an address of the edge does not help."""
-    known = len(evil_pod.log())
+    known = evil_pod.log_size()
     outcomes = evil_pod.carry_out(build_dovecot_attacks(evil_pod))
     kept = [o for o in outcomes if o.closed not in ("end", "reset")]
     assert not kept, f"not closed: {describe_all(kept)}"
@@ -114,13 +112,13 @@ def test_dovecot_closes_at_once_on_a_pod_that_is_not_of_the_edge(evil_pod: Intru
     assert not heard, f"the server has spoken: {describe_all(heard)}"
 
     def find_addresses() -> list[str]:
-        peers = server_log.find_untrusted_peers(evil_pod.log()[known:])
+        peers = server_log.find_untrusted_peers(evil_pod.log(since=known))
         return [str(peer.address) for peer in peers if str(peer.address) in evil_pod.addresses]
 
     wait_for(
         lambda: len(find_addresses()) == len(outcomes),
         LOG_SECONDS,
-        lambda: f"`Client not trusted` for {find_addresses()} in:\n{evil_pod.log()[known:]}",
+        lambda: f"`Client not trusted` for {find_addresses()} in:\n{evil_pod.log(since=known)}",
         interval=0.1,
     )
     assert set(find_addresses()) == set(evil_pod.addresses)
@@ -167,7 +165,7 @@ def test_reset_after_local_stops_no_port_but_its_own(network_server: Intruder) -
 
 def forge_in_vain(intruder: Intruder, claims: list[Claim]) -> None:
     """Every claim on every PROXY port of Postfix; all are refused, and nothing is sent."""
-    known = len(intruder.log())
+    known = intruder.log_size()
     target, scene = intruder.targets[0], intruder.scene
     attacks = [
         build_break_in(service, target, proxy_port(service, scene), made.header, made.client)
@@ -191,17 +189,17 @@ def wait_for_refusals(intruder: Intruder, known: int, claims: list[Claim]) -> st
     """
 
     def find_missing() -> list[str]:
-        lines = [x for x in intruder.log()[known:].splitlines() if "reject: RCPT from" in x]
+        lines = [x for x in intruder.log(since=known).splitlines() if "reject: RCPT from" in x]
         found = {c.client: sum(f"[{c.client}]: 554 " in x for x in lines) for c in claims}
         return [client for client, count in found.items() if count < len(POSTFIX)]
 
     wait_for(
         lambda: not find_missing(),
         LOG_SECONDS,
-        lambda: f"refusals of {find_missing()} in:\n{intruder.log()[known:]}",
+        lambda: f"refusals of {find_missing()} in:\n{intruder.log(since=known)}",
         interval=0.1,
     )
-    return intruder.log()[known:]
+    return intruder.log(since=known)
 
 
 def wait_for_sent(intruder: Intruder, recipient: str) -> None:

@@ -11,8 +11,9 @@ from mailproxy.plan.ports import MailService
 from tests.cluster.scene import INSIDER, Scene
 from tests.controlplane.api import wait_for
 from tests.e2e import server_log
-from tests.e2e.break_in import DOVECOT, POSTFIX, VICTIM, Intruder, describe_all
+from tests.e2e.break_in import VICTIM, Intruder, describe_all
 from tests.e2e.report import Report
+from tests.e2e.services import DOVECOT, POSTFIX
 from tests.e2e.storm import (
     CROWD,
     FUZZ,
@@ -24,7 +25,7 @@ from tests.e2e.storm import (
     find_connections,
     quick_recovery,
 )
-from tests.e2e.visits import Visitor, prove_all
+from tests.e2e.visits import prove_outside_client
 from tests.e2e.wrong_headers import WRONG_HEADERS
 
 SETTLE_SECONDS = 15.0
@@ -113,8 +114,7 @@ def test_limit_of_connections_holds_for_a_client_that_a_header_claims(
 
 @pytest.mark.usefixtures("storm")
 def test_all_ports_still_serve_clients_of_the_edge(scene: Scene, report: Report) -> None:
-    visitor = Visitor(scene, scene.addresses[0])
-    prove_all(visitor, scene.cluster.addresses.host[0], report)
+    prove_outside_client(scene, 0, report)
 
 
 @pytest.mark.usefixtures("storm")

@@ -4,14 +4,22 @@ from collections.abc import Iterator
 
 import pytest
 
-from mailproxy.api.spec import Listeners
 from mailproxy.plan.ports import MAIL_SERVICES
 from tests.cluster.cluster import Cluster
 from tests.cluster.haproxy import HAPROXY_LABELS, build_haproxy
 from tests.cluster.scene import Scene
-from tests.e2e.modes import MODES, Mode, Scenes, become_known, chosen_modes, temporary_scenes
+from tests.e2e.modes import (
+    FAMILIES,
+    MODES,
+    Mode,
+    Scenes,
+    become_known,
+    chosen_modes,
+    temporary_scenes,
+)
 from tests.e2e.report import Report
-from tests.e2e.visits import Visitor, prove_all
+from tests.e2e.services import proxy_port
+from tests.e2e.visits import prove_outside_client
 
 INDEX = 24  # of LoadBalancer addresses
 
@@ -28,7 +36,7 @@ def generics(request: pytest.FixtureRequest, cluster: Cluster) -> Iterator[Scene
         scene.create_namespaces()
         scene.apply_mail_proxy(edge=edge)
         target = scene.cluster_ip("mail-proxy", scene.mail)
-        ports = {str(s.name): s.target_port(Listeners(scene.listeners)) for s in MAIL_SERVICES}
+        ports = {str(service.name): proxy_port(service, scene) for service in MAIL_SERVICES}
         scene.apply_all(build_haproxy(scene.edge, target, ports))
         scene.publish("haproxy")
         scene.wait_for_condition("TrustReady", "True")  # Dovecot reads the list when it starts
@@ -47,13 +55,11 @@ def generic(request: pytest.FixtureRequest, generics: Scenes) -> Scene:
     return generics.get(request.param)
 
 
-@pytest.mark.parametrize("family", [4, 6], ids=["IPv4", "IPv6"])
+@FAMILIES
 def test_all_ports_work_and_the_log_shows_the_outside_client(
     family: int, generic: Scene, report: Report
 ) -> None:
-    index = 0 if family == 4 else 1
-    visitor = Visitor(generic, generic.addresses[index], way="Generic HAProxy")
-    prove_all(visitor, generic.cluster.addresses.host[index], report)
+    prove_outside_client(generic, family, report, "Generic HAProxy")
 
 
 def test_no_route_is_made(generic: Scene) -> None:

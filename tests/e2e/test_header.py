@@ -8,12 +8,12 @@ from functools import partial
 
 import pytest
 
-from mailproxy.api.spec import Listeners
 from mailproxy.plan.ports import MAIL_SERVICES
 from tests.cluster.scene import Scene
 from tests.controlplane.api import wait_for
-from tests.e2e.modes import MODES, Mode, Scenes, chosen_modes
+from tests.e2e.modes import FAMILIES, MODES, Mode, Scenes, chosen_modes
 from tests.e2e.report import Report
+from tests.e2e.services import proxy_ports
 from tests.e2e.visits import Visitor, prove_all
 from tests.e2e.wire import Wire
 
@@ -91,11 +91,6 @@ def mail_server(scene: Scene) -> str:
     return address
 
 
-def proxy_ports(scene: Scene) -> list[int]:
-    """Ports on which the mail server expects a header."""
-    return [service.target_port(Listeners(scene.listeners)) for service in MAIL_SERVICES]
-
-
 @pytest.mark.parametrize("standard_mode", MODES, ids="-".join)
 def test_field_says_which_object_asks_for_the_header(
     standard_mode: Mode, choice: Choice, standard_scenes: Scenes
@@ -113,7 +108,7 @@ def test_field_says_which_object_asks_for_the_header(
         assert not any("proxyProtocol" in backend for backend in backends)
 
 
-@pytest.mark.parametrize("family", [4, 6], ids=["IPv4", "IPv6"])
+@FAMILIES
 @pytest.mark.parametrize("standard_mode", MODES, ids="-".join)
 def test_all_ports_work_with_this_header_on_the_wire(
     family: int,
@@ -125,12 +120,11 @@ def test_all_ports_work_with_this_header_on_the_wire(
 ) -> None:
     scene = standard_scenes.get(standard_mode)
     field, version = choice
-    index = 0 if family == 4 else 1
-    client, server = scene.cluster.addresses.host[index], mail_server(scene)
+    client, server = scene.cluster.addresses.host[family], mail_server(scene)
     known = len(wire.headers)
 
     way = f"v{version} {field}"
-    prove_all(Visitor(scene, scene.addresses[index], way=way), client, report)
+    prove_all(Visitor(scene, scene.addresses[family], way=way), client, report)
 
     headers = wire.find(server, client, known)
     versions = {h.port: h.version for h in headers}

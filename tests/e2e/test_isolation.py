@@ -11,8 +11,8 @@ from tests.cluster.workloads import PROXY_LABELS
 from tests.controlplane.api import wait_for
 from tests.controlplane.edge import create_namespace
 from tests.e2e.reach import Target, reach, reach_from_pod
+from tests.e2e.services import proxy_ports
 
-EXTRA_PORTS = [service.proxy_port for service in MAIL_SERVICES]
 NORMAL_PORTS = [service.port for service in MAIL_SERVICES]
 OTHER_PORT = 8000  # something of the user's own in the mail server's pod
 POLICY_SECONDS = 10.0
@@ -65,11 +65,6 @@ def reached(isolated: Scene) -> dict[str, dict[Target, str]]:
             isolated.cluster.api.delete("Pod", name, namespace)
     isolated.cluster.api.delete("Namespace", foreign)
     return {who: states.result() for who, states in found.items()}
-
-
-def proxy_ports(scene: Scene) -> list[int]:
-    """Ports on which the mail server expects a header."""
-    return EXTRA_PORTS if scene.listeners == "Separate" else NORMAL_PORTS
 
 
 def open_ports(scene: Scene) -> list[int]:

@@ -1,19 +1,16 @@
 """Mail flows through Traefik on all ports, and the server's log shows who the client really is."""
 
-import pytest
-
 from tests.cluster.scene import Scene
+from tests.e2e.modes import FAMILIES
 from tests.e2e.report import Report
-from tests.e2e.visits import Visitor, prove_all
+from tests.e2e.visits import Visitor, prove_all, prove_outside_client
 
 
-@pytest.mark.parametrize("family", [4, 6], ids=["IPv4", "IPv6"])
+@FAMILIES
 def test_all_ports_work_and_the_log_shows_the_outside_client(
     family: int, scene: Scene, report: Report
 ) -> None:
-    index = 0 if family == 4 else 1
-    visitor = Visitor(scene, scene.addresses[index])
-    prove_all(visitor, scene.cluster.addresses.host[index], report)
+    prove_outside_client(scene, family, report)
 
 
 def test_webmail_pod_needs_no_header_on_the_normal_ports(

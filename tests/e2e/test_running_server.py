@@ -9,10 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from mailproxy.api.spec import PortName
 from mailproxy.plan.ports import MAIL_SERVICES, Daemon
 from tests.cluster.scene import Scene
+from tests.e2e.services import DOVECOT, POSTFIX, proxy_port
 from tests.e2e.visits import Visitor
 
-POSTFIX = [s for s in MAIL_SERVICES if s.daemon in (Daemon.POSTSCREEN, Daemon.SMTPD)]
-DOVECOT = [s for s in MAIL_SERVICES if s not in POSTFIX]
 PROXY_PARAMETERS = ("postscreen_upstream_proxy_protocol", "smtpd_upstream_proxy_protocol")
 CACHE_TROUBLE = re.compile("unable to get exclusive lock|proxywrite service is not configured")
 
@@ -61,9 +60,8 @@ def test_no_port_is_open_but_those_of_the_eight_services(scene: Scene) -> None:
 def test_every_proxy_port_of_dovecot_expects_a_header(scene: Scene) -> None:
     """ManageSieve is the one that others forget."""
     listeners = find_dovecot_listeners(scene)
-    separate = scene.listeners == "Separate"
     for service in DOVECOT:
-        port = service.proxy_port if separate else service.port
+        port = proxy_port(service, scene)
         assert "haproxy = yes" in listeners[port], f"{service.name} on {port}: {listeners[port]}"
 
 

@@ -15,9 +15,11 @@ from tests.cluster.cluster import Cluster
 from tests.cluster.scene import Scene
 from tests.controlplane.api import wait_for
 from tests.e2e import server_log
+from tests.e2e.modes import FAMILIES
 from tests.e2e.report import Report
 from tests.e2e.server_log import Sighting
-from tests.e2e.visits import LOG_SECONDS, SERVICES, Visitor, prove_all
+from tests.e2e.services import SERVICES, proxy_port
+from tests.e2e.visits import LOG_SECONDS, Visitor, prove_all
 from tests.e2e.wire import Wire
 
 INDEX = 30  # of LoadBalancer addresses
@@ -27,7 +29,6 @@ WRONG_NAMES = {"wrong name": "mail.example.org", "no name": ""}
 TLS_PORTS = (PortName.SUBMISSIONS, PortName.IMAPS, PortName.POP3S)
 OWN_CERTIFICATE = "/etc/dms/tls/cert"  # where the mail server's start-up puts it
 ROUTE_SECONDS = 60.0
-FAMILIES = pytest.mark.parametrize("family", [4, 6], ids=["IPv4", "IPv6"])
 PEM = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----\n", re.DOTALL)
 
 
@@ -108,9 +109,9 @@ def ask(address: str, port: PortName, name: str) -> str:
     return found[0] if found else ""
 
 
-def find_visits(scene: Scene, port: PortName, client: str, known: int = 0) -> list[Sighting]:
-    """Connections of a client that came to nothing, in the log behind `known` characters."""
-    service, log = SERVICES[port], scene.logs()[known:]
+def find_visits(scene: Scene, port: PortName, client: str, since: int = 0) -> list[Sighting]:
+    """Connections of a client that came to nothing, in the log behind its first bytes."""
+    service, log = SERVICES[port], scene.logs(since=since)
     if service.daemon == Daemon.SMTPD:
         name = server_log.syslog_name(service, Listeners(scene.listeners))
         found = server_log.find_smtpd_connects(log, name)
@@ -125,41 +126,41 @@ def test_right_name_reaches_the_mail_server_of_that_name(
     family: int, dovecot: str, pair: Pair, report: Report
 ) -> None:
     (server,) = (server for server in pair if server.scene.dovecot == dovecot)
-    scene, index = server.scene, 0 if family == 4 else 1
+    scene = server.scene
     visitor = Visitor(
         scene,
-        scene.addresses[index],
+        scene.addresses[family],
         server_name=scene.hostname,
         certificate=server.certificate,
         way="SNI",
     )
-    prove_all(visitor, scene.cluster.addresses.host[index], report, TLS_PORTS)
+    prove_all(visitor, scene.cluster.addresses.host[family], report, TLS_PORTS)
 
 
 @FAMILIES
 @pytest.mark.parametrize("name", WRONG_NAMES.values(), ids=WRONG_NAMES)
 def test_any_other_name_reaches_neither(name: str, family: int, pair: Pair, wire: Wire) -> None:
-    index, scenes = 0 if family == 4 else 1, [server.scene for server in pair]
-    address = scenes[0].addresses[index]
-    logs, headers = [len(scene.logs()) for scene in scenes], len(wire.headers)
+    scenes = [server.scene for server in pair]
+    address = scenes[0].addresses[family]
+    logs, headers = [scene.log_size() for scene in scenes], len(wire.headers)
     with ThreadPoolExecutor(len(TLS_PORTS)) as pool:
         found = list(pool.map(lambda port: ask(address, port, name), TLS_PORTS))
     assert not {server.certificate for server in pair} & set(found), found
 
     # What gets through is seen: now somebody asks for the right name, and that is all there is.
     for scene, log in zip(scenes, logs, strict=True):
-        expect_one_visit(scene, index, log, wire, headers)
+        expect_one_visit(scene, family, log, wire, headers)
 
 
-def expect_one_visit(scene: Scene, index: int, log: int, wire: Wire, headers: int) -> None:
+def expect_one_visit(scene: Scene, family: int, log: int, wire: Wire, headers: int) -> None:
     """Ask with the right name, once on each port: it is the only visit since the log was so long.
 
     What goes over the wire is in order. A line of the log may be late.
     """
-    client, server = scene.cluster.addresses.host[index], scene.mail_pod()["status"]["podIP"]
+    client, server = scene.cluster.addresses.host[family], scene.mail_pod()["status"]["podIP"]
     for port in TLS_PORTS:
-        ask(scene.addresses[index], port, scene.hostname)
-    ports = [SERVICES[port].target_port(Listeners(scene.listeners)) for port in TLS_PORTS]
+        ask(scene.addresses[family], port, scene.hostname)
+    ports = [proxy_port(SERVICES[port], scene) for port in TLS_PORTS]
     seen = partial(wire.find, server, client, headers)
     wait_for(lambda: set(ports) <= {header.port for header in seen()}, LOG_SECONDS, seen)
     assert sorted(header.port for header in seen()) == sorted(ports), seen()

@@ -8,11 +8,11 @@ from mailproxy.api.spec import PortName
 from tests.cluster.cluster import Cluster
 from tests.cluster.scene import Scene
 from tests.cluster.workloads import PROXY_LABELS, build_edge_service
+from tests.e2e.modes import FAMILIES
 from tests.e2e.report import Report
 from tests.e2e.visits import Visitor
 
 LOCAL, CLUSTER = 41, 42  # indices of LoadBalancer addresses
-FAMILIES = pytest.mark.parametrize("family", [0, 1], ids=["IPv4", "IPv6"])
 PORTS = (PortName.IMAPS, PortName.SUBMISSIONS)
 
 

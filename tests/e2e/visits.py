@@ -10,18 +10,18 @@ from functools import partial
 from ipaddress import ip_address
 
 from mailproxy.api.spec import Listeners, PortName
-from mailproxy.plan.ports import MAIL_SERVICES, Daemon, MailService
+from mailproxy.plan.ports import Daemon, MailService
 from tests.cluster.scene import Scene
 from tests.cluster.workloads import PASSWORD, find_mailbox
 from tests.controlplane.api import wait_for
 from tests.e2e import mailbox_clients, server_log, smtp_client
 from tests.e2e.report import Proof, Report
 from tests.e2e.server_log import Sighting
+from tests.e2e.services import SERVICES
 from tests.e2e.smtp_client import Tls
 
 LOG_SECONDS = 15.0
 OUTSIDER = "someone@example.org"
-SERVICES = {service.name: service for service in MAIL_SERVICES}
 PROTOCOLS = {
     Daemon.IMAP_LOGIN: "imap",
     Daemon.POP3_LOGIN: "pop3",
@@ -41,6 +41,12 @@ def prove_all(
         report.add(proof)
     wrong = [proof.line for proof in proofs if ip_address(proof.client) != ip_address(client)]
     assert not wrong, f"the client was {client}, but the log says: {wrong}"
+
+
+def prove_outside_client(scene: Scene, family: int, report: Report, way: str = "") -> None:
+    """Visit all ports by IPv4 (0) or IPv6 (1), from this machine, which the log must show."""
+    visitor = Visitor(scene, scene.addresses[family], way=way)
+    prove_all(visitor, scene.cluster.addresses.host[family], report)
 
 
 @dataclass(frozen=True)
@@ -64,15 +70,15 @@ class Visitor:
     run: Run | None = None
     way: str = ""
 
-    def visit(self, name: PortName) -> tuple[Sighting, str]:
-        """Deliver a message, or log in; returns whom the log shows and the server's certificate.
+    def visit(self, name: PortName) -> Sighting:
+        """Deliver a message, or log in; returns whom the log shows.
 
         Raises:
             AssertionError: It does not work, or the log does not tell; with what was seen.
         """
         service = SERVICES[name]
         known = self.scene.log_size()
-        if service.daemon in (Daemon.POSTSCREEN, Daemon.SMTPD):
+        if service.is_postfix:
             queue_id, certificate = self._deliver(service)
             find = partial(self._find_delivery, service, queue_id)
         else:
@@ -85,11 +91,11 @@ class Visitor:
         if self.certificate:
             assert certificate == self.certificate, f"{service.name}: not its own\n{certificate}"
         seen = wait_for(look, LOG_SECONDS, lambda: self.scene.logs(since=known), interval=0.1)
-        return seen[0], certificate
+        return seen[0]
 
     def prove(self, name: PortName) -> Proof:
         """`visit`, as a line of the report."""
-        sighting, _ = self.visit(name)
+        sighting = self.visit(name)
         return Proof(
             port=SERVICES[name].port,
             service=name,

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tests.controlplane.api import Api, ApiStatus, Manifest, wait_for
+from tests.controlplane.conditions import find_condition
 from tests.controlplane.edge import (
     ALL_SERVICES,
     create_mail_pod,
@@ -91,12 +92,7 @@ class Scene:
 
     def condition(self, type_: str, name: str = "mail") -> Manifest:
         """One condition, only if it speaks of the present spec; else empty."""
-        proxy = self.proxy(name)
-        for condition in proxy.get("status", {}).get("conditions", []):
-            is_current = condition["observedGeneration"] == proxy["metadata"]["generation"]
-            if condition["type"] == type_ and is_current:
-                return dict(condition)
-        return {}
+        return find_condition(self.proxy(name), type_)
 
     def wait_for_condition(
         self, type_: str, status: str, reason: str = "", name: str = "mail"

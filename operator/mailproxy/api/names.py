@@ -9,12 +9,13 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from mailproxy.api.base import ApiModel, Rule, drop_nulls, schema_rules
 
 _DNS_LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+_DNS_SUBDOMAIN = rf"{_DNS_LABEL}(\.{_DNS_LABEL})*"
 _LABEL_NAME = r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)"
 
 
 # What Kubernetes itself takes, to be matched in full.
 NAMESPACE = re.compile(_DNS_LABEL)
-LABEL_KEY = re.compile(rf"({_DNS_LABEL}(\.{_DNS_LABEL})*/)?{_LABEL_NAME}")
+LABEL_KEY = re.compile(rf"({_DNS_SUBDOMAIN}/)?{_LABEL_NAME}")
 LABEL_VALUE = re.compile(rf"{_LABEL_NAME}?")
 
 
@@ -63,13 +64,13 @@ _SERVICE_RULES = ruled(
 )
 _INGRESS_CLASS_RULES = ruled(
     _matching(
-        rf"{_DNS_LABEL}(\.{_DNS_LABEL})*",
+        _DNS_SUBDOMAIN,
         "must be the name of an IngressClass: lower-case letters, digits, `-` and `.`",
     )
 )
 _CONFIG_MAP_RULES = ruled(
     _matching(
-        rf"{_DNS_LABEL}(\.{_DNS_LABEL})*",
+        _DNS_SUBDOMAIN,
         "must be the name of a ConfigMap: lower-case letters, digits, `-` and `.`",
     )
 )

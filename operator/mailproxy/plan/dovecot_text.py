@@ -10,9 +10,8 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from mailproxy.plan.config_text import Fault, number_lines, quote
+from mailproxy.plan.config_text import BLANKS, Fault, number_lines, quote
 
-BLANKS = " \t"
 MAX_DEPTH = 20  # Dovecot knows four; the path of each setting gets longer with it
 
 # A `#` begins a comment unless it is quoted; a quote that is never closed is an ordinary character

@@ -25,8 +25,6 @@ TRUST_FILE = "dovecot-trust.conf"
 # variable. More than 2000 of the longest networks fit.
 MAX_TRUST_CHARACTERS = 100_000
 
-_POSTFIX_DAEMONS = frozenset({Daemon.POSTSCREEN, Daemon.SMTPD})
-
 _ENVIRONMENT = Environment(
     loader=PackageLoader("mailproxy", "plan/templates"),
     undefined=StrictUndefined,
@@ -60,14 +58,14 @@ def render_overrides(listeners: Listeners, services: Sequence[MailService]) -> d
     duplicates of `services` do not matter.
     """
     chosen = find_services(service.name for service in services)
-    postfix = [service for service in chosen if service.daemon in _POSTFIX_DAEMONS]
-    dovecot = [service for service in chosen if service.daemon not in _POSTFIX_DAEMONS]
+    postfix = [service for service in chosen if service.is_postfix]
+    dovecot = [service for service in chosen if not service.is_postfix]
     context = {
         "separate": listeners == Listeners.SEPARATE,
         "trust_path": PurePosixPath(TRUST_DIRECTORY, TRUST_FILE),
         "smtp": next((s for s in postfix if s.daemon == Daemon.POSTSCREEN), None),
         "submissions": [s for s in postfix if s.daemon == Daemon.SMTPD],
-        "postfix_ports": [s.proxy_port for s in MAIL_SERVICES if s.daemon in _POSTFIX_DAEMONS],
+        "postfix_ports": [s.proxy_port for s in MAIL_SERVICES if s.is_postfix],
         "logins": [
             (daemon, list(rows)) for daemon, rows in groupby(dovecot, key=lambda s: s.daemon)
         ],

@@ -39,6 +39,11 @@ class MailService:
         """Whether TLS comes before the first byte of the mail protocol (RFC 8314)."""
         return self.name in IMPLICIT_TLS
 
+    @property
+    def is_postfix(self) -> bool:
+        """Whether Postfix listens; otherwise Dovecot does."""
+        return self.daemon in (Daemon.POSTSCREEN, Daemon.SMTPD)
+
     def target_port(self, listeners: Listeners) -> int:
         """Port of the mail server that expects the PROXY header."""
         return self.proxy_port if listeners == Listeners.SEPARATE else self.port

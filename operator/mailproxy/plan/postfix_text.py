@@ -3,9 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from mailproxy.plan.config_text import Fault, number_lines, quote
-
-BLANKS = " \t"
+from mailproxy.plan.config_text import BLANKS, Fault, number_lines, quote
 
 _NAME = r"[A-Za-z0-9_][-A-Za-z0-9_.]*"
 # docker-mailserver leaves out what does not begin with a digit or a small letter.

@@ -1,0 +1,19 @@
+"""The mail services by name and by program, and the ports on which they expect a header."""
+
+from mailproxy.api.spec import Listeners
+from mailproxy.plan.ports import MAIL_SERVICES, MailService
+from tests.cluster.scene import Scene
+
+SERVICES = {service.name: service for service in MAIL_SERVICES}
+POSTFIX = [service for service in MAIL_SERVICES if service.is_postfix]
+DOVECOT = [service for service in MAIL_SERVICES if not service.is_postfix]
+
+
+def proxy_port(service: MailService, scene: Scene) -> int:
+    """Where the mail server expects a header."""
+    return service.target_port(Listeners(scene.listeners))
+
+
+def proxy_ports(scene: Scene) -> list[int]:
+    """The same of all services, in the table's order."""
+    return [proxy_port(service, scene) for service in MAIL_SERVICES]
