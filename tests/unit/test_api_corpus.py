@@ -76,7 +76,7 @@ BOUNDS = [
     (path, bound)
     for path, schema in SPEC.items()
     for bound in SAID_OF_BOUNDS
-    if bound in schema and "edge.podSelector" not in path
+    if bound in schema and "edge.podSelector" not in path and "internalClients" not in path
 ]
 NAME_RULES = ROOT["properties"]["metadata"]["properties"]["name"][RULES_KEY]
 RULES = {r["message"] for schema in SPEC.values() for r in schema.get(RULES_KEY, [])} | {

@@ -74,6 +74,18 @@ _CONFIG_MAP_RULES = ruled(
         "must be the name of a ConfigMap: lower-case letters, digits, `-` and `.`",
     )
 )
+_CONTAINER_RULES = ruled(
+    _matching(_DNS_LABEL, "must be the name of a container: lower-case letters, digits and `-`")
+)
+_WORKLOAD_RULES = ruled(
+    _matching(
+        _DNS_SUBDOMAIN,
+        "must be the name of a Deployment or StatefulSet: lower-case letters, digits, `-` and `.`",
+    )
+)
+_CLIENT_RULES = ruled(
+    _matching(_DNS_LABEL, "must be a name of your choice: lower-case letters, digits and `-`")
+)
 _ENTRY_POINT_RULES = ruled(
     _matching(
         r"[A-Za-z0-9]([-A-Za-z0-9_]*[A-Za-z0-9])?",
@@ -103,6 +115,9 @@ NamespaceName = Annotated[str, Field(min_length=1, max_length=63), *_NAMESPACE_R
 ServiceName = Annotated[str, Field(min_length=1, max_length=63), *_SERVICE_RULES]
 IngressClassName = Annotated[str, Field(min_length=1, max_length=253), *_INGRESS_CLASS_RULES]
 ConfigMapName = Annotated[str, Field(min_length=1, max_length=253), *_CONFIG_MAP_RULES]
+ContainerName = Annotated[str, Field(min_length=1, max_length=63), *_CONTAINER_RULES]
+WorkloadName = Annotated[str, Field(min_length=1, max_length=253), *_WORKLOAD_RULES]
+ClientName = Annotated[str, Field(min_length=1, max_length=63), *_CLIENT_RULES]
 EntryPointName = Annotated[str, Field(min_length=1, max_length=63), *_ENTRY_POINT_RULES]
 LabelValue = Annotated[str, Field(max_length=63), *_LABEL_VALUE_RULES]
 

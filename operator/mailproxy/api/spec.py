@@ -2,14 +2,15 @@
 
 from enum import StrEnum
 from functools import cached_property
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from mailproxy.api.base import FIELD_PATH, ApiModel, Rule, schema_rules
 from mailproxy.api.edge import EdgeSpec, EdgeType
-from mailproxy.api.names import ConfigMapName, EntryPointName, Hostname, PodSelector, ruled
+from mailproxy.api.mail_server import InternalClientSpec, MailServerSpec
+from mailproxy.api.names import EntryPointName, Hostname, ruled
 from mailproxy.api.networks import TrustedNetwork
 
 
@@ -102,26 +103,6 @@ DEFAULT_PORTS = (
 )
 
 
-class MailServerSpec(ApiModel):
-    """The mail server behind the edge."""
-
-    pod_selector: PodSelector = Field(
-        description="Finds the mail server's pods, in the MailProxy's own namespace."
-    )
-    overrides_from: ConfigMapName | None = Field(
-        default=None,
-        description="ConfigMap, in the MailProxy's own namespace, with your own `dovecot.cf`,"
-        " `postfix-master.cf`, `postfix-main.cf` and `user-patches.sh`: those that you have, and"
-        " nothing else. docker-mailserver has one place for each, so they are merged before"
-        " mailproxy's into the ConfigMap `<name>-overrides`, which is the one to mount. A file that"
-        " would defeat mailproxy's is refused: the condition `Accepted` names the line, and"
-        " `<name>-overrides` stays as it is, or is not made. Where Dovecot cannot read your"
-        " `dovecot.cf`, it starts without it and the container's log says why. Whoever may change"
-        " your ConfigMap runs programs as root in the mail server. Takes effect when the mail"
-        " server restarts. At most 128 KiB in all. Left out: no files of your own.",
-    )
-
-
 _TRUST_NEEDS_SOURCE = Rule(
     "self.from != 'None' || (has(self.networks) && self.networks.size() > 0)",
     "`trust.networks` must name at least one network when `trust.from` is `None`: with nobody"
@@ -170,19 +151,22 @@ _DISTINCT_ENTRY_POINTS = Rule(
 _PORTS_RULES = ruled(_DISTINCT_ENTRY_POINTS)
 
 
+Named = TypeVar("Named", PortSpec, InternalClientSpec)
+
+
 def _is_distinct(values: list[Any]) -> bool:
     return len(values) == len(set(values))
 
 
-def _check_names(ports: list[PortSpec]) -> list[PortSpec]:
+def _check_names(items: list[Named]) -> list[Named]:
     """Say in the model what the schema says with `x-kubernetes-list-type: map`."""
-    seen: set[PortName] = set()
-    for index, port in enumerate(ports):
-        if port.name in seen:
+    seen: set[str] = set()
+    for index, item in enumerate(items):
+        if item.name in seen:
             context = {FIELD_PATH: f"[{index}]"}
-            raise PydanticCustomError("duplicate", "must name each mail service once", context)
-        seen.add(port.name)
-    return ports
+            raise PydanticCustomError("duplicate", "must have each `name` once", context)
+        seen.add(item.name)
+    return items
 
 
 _ROUTES_NEED_TRAEFIK = Rule(
@@ -239,6 +223,20 @@ class MailProxySpec(ApiModel):
         " out: `Separate`.",
     )
     mail_server: MailServerSpec = Field(description="The mail server behind the edge.")
+    internal_clients: Annotated[
+        list[InternalClientSpec],
+        Field(
+            max_length=16,
+            description="Pods inside the cluster that use the mail server's normal ports for many"
+            " users, such as a webmail: Fail2ban never bans their live addresses, so that one"
+            " user's mistakes do not lock out all. Left out: none.",
+            json_schema_extra={
+                "x-kubernetes-list-type": "map",
+                "x-kubernetes-list-map-keys": ["name"],
+            },
+        ),
+        AfterValidator(_check_names),
+    ] = Field(default=[])
     trust: TrustSpec = Field(
         default=TrustSpec(),
         description="Whose PROXY protocol header Dovecot believes. Postfix has no such list and"
@@ -251,6 +249,13 @@ class MailProxySpec(ApiModel):
         " ports and leaves every other port as it was, provided that the cluster's network"
         " enforces policies. `Disabled`: any pod can reach them and forge a client address"
         " towards Postfix. Left out: `Enabled`.",
+    )
+
+    probe: Switch = Field(
+        default=Switch.ENABLED,
+        description="`Enabled`: the operator connects through each proxy pod to see whether the"
+        " mail server believes it, and says so in `status.proxies`; it never logs in. `Disabled`:"
+        " it does not. Left out: `Enabled`.",
     )
 
     @cached_property

@@ -71,6 +71,18 @@ class Reason(StrEnum):
     WIDE_NETWORK = "WideNetwork"  # True, advisory: trust covers more than the proxy pods
     NO_NODE_ADDRESSES = "NoNodeAddresses"  # False: a node has no address or pod CIDR to trust
     TOO_MANY_ADDRESSES = "TooManyAddresses"  # False: more addresses than Dovecot can read
+    # MailServerReady
+    MOUNTED = "Mounted"  # True
+    PERMIT_DOCKER = "PermitDocker"  # True, advisory: pods may relay by their address on port 25
+    POKE_NOT_ALLOWED = "PokeNotAllowed"  # True, advisory: trust reaches the server a minute late
+    NO_MAIL_SERVER_PODS = "NoMailServerPods"  # Unknown: start the mail server, or mend the selector
+    OVERRIDES_NOT_MOUNTED = "OverridesNotMounted"  # False: add the mounts in the message
+    RESTART_PENDING = "RestartPending"  # False: restart the mail server
+    RELOAD_PENDING = "ReloadPending"  # False: a proxy pod is not believed; the message says why
+    IPV6_DISABLED = "IPv6Disabled"  # False: set POSTFIX_INET_PROTOCOLS to all
+    PLAIN_CLIENTS_REJECTED = "PlainClientsRejected"  # False: listeners Separate, or no such clients
+    WIRING_NOT_ALLOWED = "WiringNotAllowed"  # False: annotate the workload, or grant the right
+    WORKLOAD_NOT_FOUND = "WorkloadNotFound"  # False: mend spec.mailServer.workloadRef
     # Ready
     READY = "Ready"  # True
     # any: its turn has not come yet
@@ -104,6 +116,11 @@ class ProxyStatus(ApiModel):
         max_length=16, description="Its addresses, as `status.podIPs` tells them."
     )
     phase: Name = Field(description="The pod's phase.")
+    believed: bool | None = Field(
+        default=None,
+        description="Whether the mail server answered through this very pod when the operator last"
+        " connected, so believes its PROXY header; absent while that is not known.",
+    )
 
 
 class PortStatus(ApiModel):
