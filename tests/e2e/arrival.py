@@ -46,5 +46,5 @@ def watch_arrival(scene: Scene) -> Arrival:
 
 
 def read_trusted(text: str) -> set[str]:
-    """Addresses in the file that Dovecot includes."""
-    return set(text.partition("=")[2].split())
+    """Addresses of proxies in the file that Dovecot includes."""
+    return set(text.partition("=")[2].partition("\n")[0].split())

@@ -110,10 +110,13 @@ class Scene:
 
     def trusted(self, name: str = "mail") -> list[str]:
         """Networks in the ConfigMap that the mail server mounts."""
-        line: str = self.api.get("ConfigMap", f"{name}-trust", self.mail)["data"][
-            "dovecot-trust.conf"
-        ]
-        return line.partition("=")[2].split()
+        return self.trust_settings(name)["haproxy_trusted_networks"]
+
+    def trust_settings(self, name: str = "mail") -> dict[str, list[str]]:
+        """Lists in the file that Dovecot is given, by its names for them."""
+        data = self.api.get("ConfigMap", f"{name}-trust", self.mail)["data"]
+        settings = (line.partition("=") for line in data["dovecot-trust.conf"].splitlines())
+        return {key.strip(): value.split() for key, _, value in settings}
 
     def wait_for_trust(self, *addresses: str, name: str = "mail") -> None:
         """Wait until exactly these are trusted."""

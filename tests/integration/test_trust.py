@@ -5,7 +5,7 @@ import random
 import pytest
 
 from tests.controlplane.api import wait_for
-from tests.controlplane.edge import set_pod_status
+from tests.controlplane.edge import create_mail_pod, set_pod_status
 from tests.integration.scene import NODE, SETTLE_SECONDS, Scene
 
 
@@ -48,6 +48,35 @@ def test_a_pod_that_loses_the_label_is_not_trusted_any_more(scene: Scene) -> Non
     labels = {"metadata": {"labels": {"app.kubernetes.io/name": "somebody-else"}}}
     scene.api.merge_patch("Pod", "traefik-1", labels, scene.edge)
     scene.wait_for_trust("10.1.0.1")
+
+
+def test_internal_clients_are_followed_too(scene: Scene) -> None:
+    labels = {"app": "webmail"}
+    webmail = {
+        "name": "webmail",
+        "podSelector": {"matchLabels": labels},
+        "forwardsClientIP": True,
+    }
+    scene.add_all(internalClients=[webmail])
+    place = {"namespace": scene.mail, "labels": labels}
+    create_mail_pod(scene.api, "webmail-0", ["10.1.5.1"], NODE, **place)
+    wait_for_clients(scene, ["10.1.5.1"])
+    create_mail_pod(scene.api, "webmail-1", ["10.1.5.2"], NODE, **place)
+    wait_for_clients(scene, ["10.1.5.1", "10.1.5.2"])
+    scene.api.delete("Pod", "webmail-0", scene.mail, grace_seconds=0)
+    wait_for_clients(scene, ["10.1.5.2"])
+    # They are no proxies: nobody believes a PROXY header of theirs.
+    assert scene.trusted() == ["10.1.0.1", "10.1.0.2"]
+
+
+def wait_for_clients(scene: Scene, addresses: list[str]) -> None:
+    """Wait until Dovecot and Fail2ban are told exactly these."""
+
+    def read() -> tuple[list[str], list[str]]:
+        data = scene.api.get("ConfigMap", "mail-trust", scene.mail)["data"]
+        return scene.trust_settings()["login_trusted_networks"], data["internal-clients"].split()
+
+    wait_for(lambda: read() == (addresses, addresses), SETTLE_SECONDS, read)
 
 
 def test_no_pod_means_an_empty_list_and_routes_that_stay(scene: Scene) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from mailproxy.api.mailproxy import MailProxy
+from mailproxy.plan.clients import find_client_pods
 from mailproxy.plan.edge import Edge, discover_edge, find_pod_set, load_pod_set
 from mailproxy.plan.manifests import trust_name
 from mailproxy.plan.observed import (
@@ -19,6 +20,7 @@ from mailproxy.plan.observed import (
     Child,
     Node,
     Pod,
+    PodSet,
     read_child,
     read_config_map,
     read_endpoints,
@@ -213,11 +215,7 @@ def observe(proxy: MailProxy, objects: Iterable[Body]) -> World:
     pod_set = find_pod_set(spec, service, remembered)
     pods: tuple[Pod, ...] = ()
     if pod_set is not None:
-        pods = tuple(
-            read_pod(body)
-            for body in _of_kind(bodies, "Pod", pod_set.namespace)
-            if (body["metadata"].get("labels") or {}).items() >= dict(pod_set.labels).items()
-        )
+        pods = _read_pods(bodies, pod_set)
     nodes: dict[str, Node] = {}
     if needs_nodes(proxy.spec.trust, pods):
         nodes = {node.name: node for node in map(read_node, _of_kind(bodies, "Node"))}
@@ -241,6 +239,9 @@ def observe(proxy: MailProxy, objects: Iterable[Body]) -> World:
         has_ready_endpoints=any(ours) if ours else None,
         children=children,
         user_overrides=own[0] if own else None,
+        client_pods={
+            client: _read_pods(bodies, where) for client, where in find_client_pods(proxy).items()
+        },
     )
 
 
@@ -288,6 +289,14 @@ def _read_children(proxy: MailProxy, bodies: list[Body]) -> dict[tuple[str, str]
         for body in _of_kind(bodies, kind, proxy.namespace)
     ]
     return {(child.kind, child.name): child for child in found if child.owner == proxy.name}
+
+
+def _read_pods(bodies: list[Body], pod_set: PodSet) -> tuple[Pod, ...]:
+    return tuple(
+        read_pod(body)
+        for body in _of_kind(bodies, "Pod", pod_set.namespace)
+        if (body["metadata"].get("labels") or {}).items() >= dict(pod_set.labels).items()
+    )
 
 
 def _of_kind(bodies: list[Body], kind: str, namespace: str | None = None) -> list[Body]:

@@ -137,8 +137,8 @@ class InternalClientSpec(ApiModel):
         description="Namespace in which they run. Left out: the MailProxy's own.",
     )
     pod_selector: PodSelector = Field(
-        description="Finds them. Whoever may create pods with these labels in that namespace is"
-        " never banned by Fail2ban."
+        description="Finds them; pods with hostNetwork do not count. Whoever may create pods with"
+        " these labels in that namespace is never banned by Fail2ban."
     )
     forwards_client_ip: bool | None = Field(
         default=None,

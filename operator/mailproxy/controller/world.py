@@ -21,6 +21,7 @@ from mailproxy.engine.workqueue import WorkQueue
 from mailproxy.kube.client import KubeClient
 from mailproxy.kube.reflector import ObjectKey, Reflector
 from mailproxy.kube.resource import Resource
+from mailproxy.plan.clients import find_client_pods
 from mailproxy.plan.edge import find_pod_set, load_pod_set
 from mailproxy.plan.manifests import trust_name
 from mailproxy.plan.observed import (
@@ -132,6 +133,10 @@ class Caches:
         pods: tuple[Pod, ...] = ()
         if pod_set is not None:
             pods = tuple(self._look(needed, _pods_watch(pod_set)).values())
+        client_pods = {
+            client: tuple(self._look(needed, _pods_watch(where)).values())
+            for client, where in find_client_pods(proxy).items()
+        }
         nodes: dict[str, Node] = {}
         if needs_nodes(proxy.spec.trust, pods):
             nodes = {node.name: node for node in self._look(needed, Watch(NODES)).values()}
@@ -146,6 +151,7 @@ class Caches:
             missing_kinds=frozenset(k for k, r in self._children.items() if not r.served),
             children=children,
             user_overrides=user_overrides,
+            client_pods=client_pods,
         )
 
     def _look_for(self, needed: set[Watch], resource: Resource, key: ObjectKey) -> Any:

@@ -24,11 +24,15 @@ _OTHER_SMTPD = (
 
 @dataclass(frozen=True)
 class Listening:
-    """What mailproxy listens on: the chosen services, and all ports that are kept for the edge."""
+    """What mailproxy listens on: the chosen services, and all ports that are kept for the edge.
+
+    `forwards_clients`: whether internal clients may name their users' addresses.
+    """
 
     listeners: Listeners
     services: tuple[MailService, ...]
     guarded_ports: frozenset[int]
+    forwards_clients: bool = False
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,15 @@ def find_dovecot_clashes(statements: Sequence[Statement], listening: Listening) 
         )
         for s in find_settings(statements, "haproxy_trusted_networks")
     ]
+    if listening.forwards_clients:
+        faults += [
+            Fault(
+                s.line,
+                "`login_trusted_networks` is made from `spec.internalClients`; name those pods"
+                " there, or take `forwardsClientIP` out of it",
+            )
+            for s in find_settings(statements, "login_trusted_networks")
+        ]
     for statement in statements:
         value = statement.value or ""
         if statement.path == ("listen",) and not _words(value) & {"*", "::", "[::]"}:

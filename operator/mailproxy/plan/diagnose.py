@@ -7,6 +7,7 @@ from mailproxy.api.edge import EdgeSpec, EdgeType
 from mailproxy.api.mailproxy import MailProxy
 from mailproxy.api.spec import MailProxySpec, TrustSource
 from mailproxy.api.status import MAX_TRUSTED_NETWORKS, ConditionStatus, ConditionType, Reason
+from mailproxy.plan.clients import Clients
 from mailproxy.plan.edge import BROKEN_VERSION, Edge, RoutedPort
 from mailproxy.plan.manifests import service_name, trust_name
 from mailproxy.plan.observed import Labels
@@ -210,7 +211,7 @@ def _judge_trust(proxy: MailProxy, plan: Plan, problems: Sequence[Problem]) -> F
             return Finding(type_, _FALSE, problem.reason, _explain_problems([problem]))
     if plan.conflict is not None and not plan.children:
         return Finding(type_, _UNKNOWN, Reason.PENDING, "Waits until the spec is accepted.")
-    if advice := _explain_lack(trust):
+    if advice := _explain_lack(trust) or _explain_crowd(plan.clients):
         return Finding(type_, _FALSE, *advice)
     if trust.host_nodes and proxy.spec.trust.source == TrustSource.PROXY_PODS:
         message = (
@@ -249,6 +250,17 @@ def _explain_lack(trust: Trust) -> tuple[Reason, str] | None:
             " `spec.edge`, or name networks in `spec.trust.networks`."
         )
     return None
+
+
+def _explain_crowd(clients: Clients | None) -> tuple[Reason, str] | None:
+    """Why no internal client counts; None when all do."""
+    if clients is None or not clients.too_many:
+        return None
+    return Reason.TOO_MANY_ADDRESSES, (
+        f"`spec.internalClients` find pods with {clients.too_many} addresses, more than the"
+        f" {MAX_TRUSTED_NETWORKS} that Dovecot can read, so none of them counts. Choose fewer by"
+        " their labels."
+    )
 
 
 def describe_edge(spec: EdgeSpec) -> str:

@@ -15,11 +15,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from mailproxy.api.networks import Network
 from mailproxy.api.spec import Listeners
+from mailproxy.plan.clients import Clients
 from mailproxy.plan.ports import MAIL_SERVICES, Daemon, MailService, find_services
 from mailproxy.plan.trust import sort_networks
 
 TRUST_DIRECTORY = "/etc/mailproxy/trust"
 TRUST_FILE = "dovecot-trust.conf"
+CLIENTS_FILE = "internal-clients"
 
 # Dovecot 2.3 hands the value to a program in its environment, where Linux allows 128 KiB for one
 # variable. More than 2000 of the longest networks fit.
@@ -73,25 +75,40 @@ def render_overrides(listeners: Listeners, services: Sequence[MailService]) -> d
     return {name: template.render(context) for name, template in _TEMPLATES[listeners].items()}
 
 
-def render_trust(networks: Iterable[Network]) -> dict[str, str]:
-    """File that tells Dovecot whose PROXY header to believe; an empty list trusts nobody.
+def render_trust(networks: Iterable[Network], clients: Clients | None = None) -> dict[str, str]:
+    """Files that tell whose PROXY header to believe, and who the internal clients are.
 
-    Networks are sorted and each stands there once, exactly as wide as it came: neighbours are not
-    collapsed. Nothing is cut off a list that is too long either, as it would be chance whose
-    clients are refused: the caller renders the empty list instead and says so.
+    An empty list trusts nobody. Networks are sorted and each stands there once, exactly as wide as
+    it came: neighbours are not collapsed. Nothing is cut off a list that is too long either, as it
+    would be chance whose clients are refused: the caller renders the empty list instead and says
+    so. The clients' file has one line; there is none without clients.
 
     Raises:
-        ValueError: The list is longer than `MAX_TRUST_CHARACTERS`, or an address has a zone.
+        ValueError: A list is longer than `MAX_TRUST_CHARACTERS`, or an address has a zone.
     """
+    lines = [_render_setting("haproxy_trusted_networks", networks)]
+    if clients is not None and clients.forwarding is not None:
+        lines.append(_render_setting("login_trusted_networks", clients.forwarding))
+    files = {TRUST_FILE: "".join(lines)}
+    if clients is not None:
+        files[CLIENTS_FILE] = f"{_join_networks(clients.addresses)}\n"
+    return files
+
+
+def _render_setting(name: str, networks: Iterable[Network]) -> str:
+    return f"{name} = {_join_networks(networks)}".rstrip() + "\n"
+
+
+def _join_networks(networks: Iterable[Network]) -> str:
     # Dovecot stops reading at the first bad entry without an error: only parsed networks get here.
     ordered = sort_networks(networks)
-    trusted = " ".join(map(_format_network, ordered))
-    if len(trusted) > MAX_TRUST_CHARACTERS:
+    text = " ".join(map(_format_network, ordered))
+    if len(text) > MAX_TRUST_CHARACTERS:
         raise ValueError(
-            f"{len(ordered)} trusted networks make {len(trusted)} characters, more than the"
+            f"{len(ordered)} networks make {len(text)} characters, more than the"
             f" {MAX_TRUST_CHARACTERS} that Dovecot is given at once"
         )
-    return {TRUST_FILE: f"haproxy_trusted_networks = {trusted}".rstrip() + "\n"}
+    return text
 
 
 def overrides_hash(files: Mapping[str, str]) -> str:

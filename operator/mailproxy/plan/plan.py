@@ -9,6 +9,7 @@ from mailproxy.api.networks import Network
 from mailproxy.api.spec import Switch
 from mailproxy.api.status import Reason
 from mailproxy.plan import manifests
+from mailproxy.plan.clients import Clients, find_clients
 from mailproxy.plan.conflicts import find_conflict
 from mailproxy.plan.edge import Edge, RoutedPort, discover_edge, dump_pod_set, route_ports
 from mailproxy.plan.manifests import Manifest
@@ -33,6 +34,7 @@ class World:
     carry our label and this MailProxy's name. `has_ready_endpoints` is None before Kubernetes has
     looked for pods behind the PROXY Service. `missing_kinds` are not served by the API server.
     `user_overrides` is the ConfigMap that `mailServer.overridesFrom` names, if it is there.
+    `client_pods` are the pods of `internalClients`, by those clients' names.
     """
 
     others: tuple[MailProxy, ...] = ()
@@ -44,6 +46,7 @@ class World:
     missing_kinds: frozenset[str] = frozenset()
     children: Mapping[ChildId, Child] = field(default_factory=dict)
     user_overrides: ConfigMap | None = None
+    client_pods: Mapping[str, tuple[Pod, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,7 @@ class Plan:
     edge: Edge
     ports: tuple[RoutedPort, ...]
     trust: Trust
+    clients: Clients | None
     conflict: str | None
     children: tuple[Manifest, ...]
     kept_kinds: frozenset[str] = frozenset()
@@ -89,27 +93,28 @@ def build_plan(proxy: MailProxy, world: World) -> Plan:
     ports = route_ports(spec, edge)
     trust = decide_trust(spec.trust, edge.pods, world.nodes)
     conflict = find_conflict(proxy, world.others, edge)
-    trust_map = _build_trust_map(proxy, edge, trust)
+    clients = find_clients(spec.internal_clients, world.client_pods)
+    trust_map = _build_trust_map(proxy, edge, render_trust(trust.networks, clients))
     if conflict is not None:
         # Nothing new is made, but what exists must not go on trusting pods that are gone.
         present = child_id(trust_map) in world.children
-        return Plan(edge, ports, trust, conflict, (trust_map,) if present else (), CHILD_KINDS)
+        children = (trust_map,) if present else ()
+        return Plan(edge, ports, trust, clients, conflict, children, CHILD_KINDS)
     overrides = _build_overrides(proxy, world)
     routes, kept = _build_routes(proxy, edge, ports)
     missing = [r for r in routes if r["kind"] in world.missing_kinds]
     problems = [_crd_missing(route) for route in missing]
-    children = [trust_map, *_build_fixed(proxy, edge, trust)]
+    made = [trust_map, *_build_fixed(proxy, edge, trust)]
     if isinstance(overrides, Problem):
         problems.insert(0, overrides)
     else:
-        children.insert(1, overrides)
-    children += [route for route in routes if route not in missing]
-    return Plan(edge, ports, trust, None, tuple(children), kept, tuple(problems))
+        made.insert(1, overrides)
+    made += [route for route in routes if route not in missing]
+    return Plan(edge, ports, trust, clients, None, tuple(made), kept, tuple(problems))
 
 
-def _build_trust_map(proxy: MailProxy, edge: Edge, trust: Trust) -> Manifest:
+def _build_trust_map(proxy: MailProxy, edge: Edge, files: dict[str, str]) -> Manifest:
     name = manifests.trust_name(proxy)
-    files = render_trust(trust.networks)
     return manifests.build_config_map(proxy, name, files, dump_pod_set(edge.pod_set))
 
 

@@ -54,6 +54,7 @@ def find_refusal(
         proxy.spec.listeners,
         tuple(find_services(proxy.spec.ports_by_name)),
         frozenset(guarded_ports(proxy)),
+        any(client.forwards_client_ip for client in proxy.spec.internal_clients),
     )
     told = [
         f"{key} line {fault.line}: {fault.message}"
