@@ -19,7 +19,7 @@ PIP_COMPILE := CUSTOM_COMPILE_COMMAND="make locks" $(BIN)/pip-compile --quiet --
 	--generate-hashes --no-header --no-emit-index-url --no-emit-find-links \
 	--no-emit-trusted-host --strip-extras --upgrade
 
-.PHONY: help demo test cluster cluster-down e2e bench lint crds binaries image locks clean
+.PHONY: help demo test cluster cluster-down e2e bench bench-live lint crds binaries image locks clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ e2e: $(READY) ## Send mail through such a cluster, and attack it (Linux, root; F
 
 bench: $(READY) ## Measure how fast trust follows the edge, against a floor of the same run
 	$(BIN)/python -m tests.bench.trust_latency $(BENCH_ARGS)
+
+bench-live: $(READY) ## The same up to a login, in a real cluster (Linux, root; --without-poke)
+	$(BIN)/python -m tests.bench.live_trust $(BENCH_ARGS)
 
 lint: $(READY) ## Check style, formatting, types and the layers' imports
 	$(BIN)/ruff check .

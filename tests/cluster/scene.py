@@ -66,15 +66,20 @@ class Scene:
         return self.cluster.addresses.load_balancer(self.index)
 
     def create(
-        self, traefik_args: Sequence[str] = (), *, host_ports: bool = False, **spec: Any
+        self,
+        traefik_args: Sequence[str] = (),
+        *,
+        host_ports: bool = False,
+        replicas: int = 1,
+        **spec: Any,
     ) -> None:
         """Everything with Traefik as the edge; returns when the MailProxy is Ready.
 
         Args:
-            traefik_args, host_ports: As `build_traefik` takes them.
+            traefik_args, host_ports, replicas: As `build_traefik` takes them.
             spec: As `apply_mail_proxy` takes it.
         """
-        self.create_edge(traefik_args, host_ports=host_ports)
+        self.create_edge(traefik_args, host_ports=host_ports, replicas=replicas)
         self.create_mail_server(**spec)
         self.wait_for_banners(self.addresses[0])
 

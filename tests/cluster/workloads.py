@@ -40,7 +40,11 @@ _TRAEFIK_RULES = [
 
 
 def build_traefik(
-    namespace: str, watched: Sequence[str], args: Sequence[str] = (), host_ports: bool = False
+    namespace: str,
+    watched: Sequence[str],
+    args: Sequence[str] = (),
+    host_ports: bool = False,
+    replicas: int = 1,
 ) -> list[Manifest]:
     """Traefik with one entryPoint for each mail service, and its LoadBalancer Service.
 
@@ -71,7 +75,7 @@ def build_traefik(
             "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole"} | role,
             "subjects": [{"kind": "ServiceAccount"} | account],
         },
-        build_deployment(namespace, "traefik", PROXY_LABELS, pod),
+        build_deployment(namespace, "traefik", PROXY_LABELS, pod, replicas),
         build_edge_service(namespace, "traefik", PROXY_LABELS),
     ]
 
@@ -234,14 +238,15 @@ def build_probe(port: int, seconds: int, failures: int = 3) -> Manifest:
 
 
 def build_deployment(
-    namespace: str, name: str, labels: Mapping[str, str], pod: Mapping[str, Any]
+    namespace: str, name: str, labels: Mapping[str, str], pod: Mapping[str, Any], replicas: int = 1
 ) -> Manifest:
-    """One replica, never two at a time."""
+    """Replicas of a pod, none more at any time."""
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
         "metadata": {"name": name, "namespace": namespace},
         "spec": {
+            "replicas": replicas,
             "strategy": {"type": "Recreate"},
             "selector": {"matchLabels": dict(labels)},
             "template": {"metadata": {"labels": dict(labels)}, "spec": dict(pod)},

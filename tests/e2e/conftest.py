@@ -10,14 +10,25 @@ from tests.cluster.cluster import Cluster, prepare
 from tests.cluster.operator import install_operator
 from tests.cluster.programs import find_obstacle
 from tests.cluster.scene import Scene
+from tests.cluster.workloads import NAME
+from tests.controlplane.edge import ENTRY_POINTS
 from tests.controlplane.gomod import ToolError
 from tests.e2e.arrival import Arrival, watch_arrival
-from tests.e2e.modes import MODES, SEPARATE, Mode, Scenes, become_known, chosen_modes
+from tests.e2e.modes import (
+    MODES,
+    SEPARATE,
+    Mode,
+    Scenes,
+    become_known,
+    chosen_modes,
+    temporary_scenes,
+)
 from tests.e2e.report import REPORT, Report
 from tests.e2e.visits import Visitor
 from tests.e2e.wire import Wire
 
 NUMBER = int(os.environ.get("MAILPROXY_E2E_CLUSTER", "2"))  # `make cluster` is 1
+LIVE_INDEX = 70  # of LoadBalancer addresses
 STANDARD_MODES = ("scene", "separate_scene", "standard_mode", "arriving_mode")  # parameters
 PREPARATION_ERROR = pytest.StashKey[ToolError]()
 
@@ -86,6 +97,25 @@ def standard_scenes(request: pytest.FixtureRequest, cluster: Cluster) -> Scenes:
         return scene
 
     return Scenes(chosen_modes(request, *STANDARD_MODES), create)
+
+
+@pytest.fixture(scope="session")
+def live_scenes(request: pytest.FixtureRequest, cluster: Cluster) -> Iterator[Scenes]:
+    """A mail server behind two pods of Traefik, and a webmail that names its users' addresses."""
+    # What still goes to a pod that ends must be taken for a moment: kube-proxy learns of it later.
+    grace = "transport.lifeCycle.requestAcceptGraceTimeout=1s"
+    args = [f"--entryPoints.{point.name}.{grace}" for point in ENTRY_POINTS.values()]
+    webmail = {"name": "webmail", "podSelector": {"matchLabels": {NAME: "webmail"}}}
+
+    def create(mode: Mode) -> Scene:
+        number = MODES.index(mode)
+        scene = Scene(cluster, f"live-{number}", LIVE_INDEX + number, *mode)
+        clients = [webmail | {"forwardsClientIP": True}]
+        scene.create(args, replicas=2, internalClients=clients)
+        return scene
+
+    with temporary_scenes(chosen_modes(request, "live_mode"), create) as scenes:
+        yield scenes
 
 
 @pytest.fixture(scope="session", autouse=True)

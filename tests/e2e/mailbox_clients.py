@@ -27,6 +27,7 @@ class Request:
         tls: `never`, `starttls` (STLS in POP3) or `implicit`.
         server_name: What the client asks for by SNI; it sends none without.
         source: The client's own address, where it has several.
+        originating_ip: With IMAP, the address of the user behind the client, as webmails tell it.
     """
 
     protocol: str
@@ -37,6 +38,7 @@ class Request:
     tls: str = "starttls"
     server_name: str = ""
     source: str = ""
+    originating_ip: str = ""
     timeout: float = TIMEOUT_SECONDS
 
 
@@ -92,7 +94,7 @@ def _connect(request: Request, session: Session) -> socket.socket:
     if request.tls != "implicit":
         return plain
     try:
-        secured = _tls_context().wrap_socket(plain, server_hostname=_name(request))
+        secured = lenient_tls().wrap_socket(plain, server_hostname=_name(request))
     except BaseException:
         plain.close()
         raise
@@ -104,7 +106,8 @@ def _name(request: Request) -> str:
     return request.server_name or request.address
 
 
-def _tls_context() -> ssl.SSLContext:
+def lenient_tls() -> ssl.SSLContext:
+    """TLS that verifies nothing."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -143,9 +146,11 @@ def _visit_imap(connection: socket.socket, request: Request, session: Session) -
     client = _Imap(connection, _name(request))
     session.greeting = client.welcome.decode(errors="replace")
     if request.tls == "starttls":
-        client.starttls(_tls_context())
+        client.starttls(lenient_tls())
     with _note_certificate(client.sock, session):
         session.capabilities = " ".join(client.capabilities)
+        if request.originating_ip:
+            client.xatom("ID", f'("x-originating-ip" "{request.originating_ip}")')
         client.login(request.user, request.password)
         session.logged_in = True
         result, [answer] = client.select("INBOX", readonly=True)
@@ -159,7 +164,7 @@ def _visit_pop3(connection: socket.socket, request: Request, session: Session) -
     client = _Pop3(connection, _name(request))
     session.greeting = client.getwelcome().decode(errors="replace")
     if request.tls == "starttls":
-        client.stls(_tls_context())
+        client.stls(lenient_tls())
     with _note_certificate(client.sock, session):
         session.capabilities = " ".join(client.capa())
         client.user(request.user)
@@ -176,7 +181,7 @@ def _visit_sieve(connection: socket.socket, request: Request, session: Session) 
     session.greeting = capabilities[-1]
     if request.tls == "starttls":
         client.ask("STARTTLS")
-        client = _Sieve(_tls_context().wrap_socket(connection, server_hostname=_name(request)))
+        client = _Sieve(lenient_tls().wrap_socket(connection, server_hostname=_name(request)))
         capabilities = client.read_answer()
     with _note_certificate(client.connection, session):
         session.capabilities = " ".join(capabilities[:-1])

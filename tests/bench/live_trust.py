@@ -1,0 +1,64 @@
+"""How soon a running mail server believes a new pod of the edge, and refuses the address of an old.
+
+In a real cluster, for Dovecot 2.3 and 2.4, while clients log in and send mail. The floor is a
+login through a pod that is believed already, measured in the same run. With the poke the operator
+annotates the mail server's pod after each change; without it the kubelet looks in its own time.
+"""
+
+import argparse
+import statistics
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from tests.cluster.cluster import Cluster
+from tests.cluster.operator import WITH_POKE, WITHOUT_POKE, install_operator
+from tests.cluster.scene import Scene
+from tests.e2e.crowd import Crowd
+from tests.e2e.replacement import IMAP, addresses_of, find_edge_pods, log_in, replace_often
+
+NUMBER = 7  # `make cluster` is 1, the tests are others
+
+
+def main() -> None:
+    """Print medians and maxima in seconds, and their ratio to the floor."""
+    parser = argparse.ArgumentParser(prog="make bench-live", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument("--without-poke", action="store_true")
+    options = parser.parse_args()
+    with Cluster(NUMBER) as cluster, ThreadPoolExecutor() as pool:
+        install_operator(cluster, WITHOUT_POKE if options.without_poke else WITH_POKE)
+        versions = ("2.3", "2.4")
+        scenes = [Scene(cluster, f"live-{n}", 1 + n, dovecot=v) for n, v in enumerate(versions)]
+        list(pool.map(lambda scene: scene.create(replicas=2), scenes))
+        list(pool.map(lambda scene: _measure(scene, options.rounds), scenes))
+
+
+def _measure(scene: Scene, rounds: int) -> None:
+    (address, *_) = addresses_of(next(iter(find_edge_pods(scene).values())))
+    floor = [_time_login(address) for _ in range(rounds)]
+    with Crowd(scene) as crowd:
+        times = replace_often(scene, rounds, lambda text: print(scene.name, text, file=sys.stderr))
+    print(f"Dovecot {scene.dovecot}; meanwhile {crowd.logins} logins, {crowd.deliveries} deliveries,")
+    print(f"{len(crowd.failures)} failures {sorted(set(crowd.failures))[:3]}")
+    _report("one login (floor)", floor, floor)
+    _report("edge pod has an address -> login through it", times.believed, floor)
+    _report("edge pod gone -> its address refused", times.refused, floor)
+
+
+def _time_login(address: str) -> float:
+    began = time.monotonic()
+    failure = log_in(address, IMAP.port)
+    assert not failure, failure
+    return time.monotonic() - began
+
+
+def _report(name: str, seconds: Sequence[float], floor: Sequence[float]) -> None:
+    median, most = statistics.median(seconds), max(seconds)
+    ratio = median / statistics.median(floor)
+    print(f"  {name:45} median {median:6.2f} s  maximum {most:6.2f} s  {ratio:6.1f} x floor")
+
+
+if __name__ == "__main__":
+    main()

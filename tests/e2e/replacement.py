@@ -1,0 +1,202 @@
+"""Pods of the edge that go and come while clients are there, and how soon the mail server follows.
+
+Times are from the moment at which this process learns of a change from the API server, so they
+hold the whole chain: watch, ConfigMap, kubelet, watcher, reload.
+"""
+
+import json
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mailproxy.plan.ports import MailService
+from tests.cluster.cluster import Cluster
+from tests.cluster.scene import Scene
+from tests.cluster.workloads import NAME, PASSWORD, PROXY_LABELS, find_mailbox
+from tests.controlplane.api import Manifest, wait_for
+from tests.controlplane.conditions import is_ready
+from tests.controlplane.edge import ENTRY_POINTS
+from tests.e2e.mailbox_clients import Request, visit
+from tests.e2e.proxy_header import Endpoint, version_2
+from tests.e2e.services import SERVICES, proxy_port
+
+SETTLE_SECONDS = 120.0
+BANNER_SECONDS = 0.2  # Traefik is silent on what it accepts before it has its routes
+LOOK_SECONDS = 0.01
+# Other pods of the edge, which only play their part, have names of their own.
+TRAEFIK = ",".join([f"!{NAME}", *(f"{key}={value}" for key, value in PROXY_LABELS.items())])
+IMAP = ENTRY_POINTS["imap"]
+
+
+@dataclass
+class Times:
+    """Seconds, one for each replacement.
+
+    Attributes:
+        believed: From "the new pod has an address" until a login through that pod succeeds.
+        refused: From "the old pod is gone" until a header from its old address is refused.
+    """
+
+    believed: list[float] = field(default_factory=list)
+    refused: list[float] = field(default_factory=list)
+
+
+def find_edge_pods(scene: Scene) -> dict[str, Manifest]:
+    """Traefik's live pods by name."""
+    return {pod["metadata"]["name"]: pod for pod in scene.live_pods(scene.edge, TRAEFIK)}
+
+
+def addresses_of(pod: Manifest) -> list[str]:
+    """IPv4 and IPv6; empty before the kubelet has reported them."""
+    return [entry["ip"] for entry in pod["status"].get("podIPs", [])]
+
+
+def log_in(address: str, port: int, timeout: float = 10.0) -> str:
+    """A login by IMAP; returns why it failed, or nothing."""
+    user = find_mailbox("imap")
+    session = visit(Request("imap", address, port, user, PASSWORD, timeout=timeout))
+    return "" if session.logged_in else session.error or session.greeting
+
+
+def has_banner(address: str, port: int) -> bool:
+    """Whether a server speaks at once; a connection error counts as no."""
+    try:
+        with socket.create_connection((address, port), BANNER_SECONDS) as connection:
+            return bool(connection.recv(1))
+    except OSError:
+        return False
+
+
+def replace_pod(scene: Scene, name: str, times: Times) -> str:
+    """Delete a pod of Traefik's, follow the old address and the new; returns the new pod's name."""
+    known = find_edge_pods(scene)
+    old = addresses_of(known[name])
+    scene.cluster.api.delete("Pod", name, scene.edge)
+
+    def find_newcomer() -> Manifest | None:
+        pods = find_edge_pods(scene)
+        return next((p for n, p in pods.items() if n not in known and addresses_of(p)), None)
+
+    with ThreadPoolExecutor(1) as pool:
+        refused = pool.submit(time_refusal, scene, name, old[0])
+        newcomer = wait_for(find_newcomer, SETTLE_SECONDS, "a new pod", interval=LOOK_SECONDS)
+        assert newcomer
+        times.believed.append(time_first_login(addresses_of(newcomer)[0]))
+        times.refused.append(refused.result())
+    new = str(newcomer["metadata"]["name"])
+    wait_for(lambda: is_ready(find_edge_pods(scene)[new]), SETTLE_SECONDS, f"{new} is ready")
+    return new
+
+
+def time_first_login(address: str) -> float:
+    """Seconds until a login through the edge pod with this address succeeds."""
+    began = time.monotonic()
+
+    def is_believed() -> bool:
+        return has_banner(address, IMAP.port) and not log_in(address, IMAP.port)
+
+    wait_for(is_believed, SETTLE_SECONDS, f"a login through {address}", interval=LOOK_SECONDS)
+    return time.monotonic() - began
+
+
+def time_refusal(scene: Scene, pod: str, address: str) -> float:
+    """Seconds from the end of a pod until its old address is refused, whoever has it then."""
+
+    def is_gone() -> bool:
+        pods = scene.cluster.api.list("Pod", scene.edge, labels=TRAEFIK)
+        left = [p for p in pods if p["metadata"]["name"] == pod]
+        return all(p["status"]["phase"] in ("Succeeded", "Failed") for p in left)
+
+    wait_for(is_gone, SETTLE_SECONDS, f"the end of {pod}", interval=LOOK_SECONDS)
+    began = time.monotonic()
+    with Heir(scene.cluster, address) as heir:
+        return heir.time_refusal(scene, SERVICES["imap"]) - began
+
+
+class Heir:
+    """Whoever gets the address of a pod that is gone: here the node itself; a context manager.
+
+    What the node sends passes no NetworkPolicy, so that Dovecot alone decides.
+    """
+
+    def __init__(self, cluster: Cluster, address: str) -> None:
+        self._run = cluster.in_network
+        self._address = address
+
+    def __enter__(self) -> "Heir":
+        self._change_address("add")
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._change_address("delete")
+
+    def time_refusal(self, scene: Scene, service: MailService) -> float:
+        """When (`time.monotonic`) the mail server first closed on a valid header without a word."""
+        (server, *_) = addresses_of(scene.mail_pod())
+        ends = Endpoint("198.51.100.7", 4000), Endpoint(server, service.port)
+        task = [self._address, server, proxy_port(service, scene), version_2(*ends).hex()]
+        command = self._run(sys.executable, "-I", "-c", _KNOCK, json.dumps(task))
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=SETTLE_SECONDS)
+        assert answer.returncode == 0, answer.stderr
+        return float(answer.stdout)
+
+    def _change_address(self, what: str) -> None:
+        length = 128 if ":" in self._address else 32
+        address = f"{self._address}/{length}"
+        command = self._run("ip", "address", what, address, "dev", "lo")
+        subprocess.run(command, check=True, capture_output=True)
+
+
+_KNOCK = """
+import json, socket, sys, time
+source, server, port, header = json.loads(sys.argv[1])
+while True:
+    try:
+        with socket.create_connection((server, port), 3, (source, 0)) as connection:
+            connection.sendall(bytes.fromhex(header))
+            answer = connection.recv(1)
+    except (ConnectionResetError, BrokenPipeError):
+        answer = b""
+    if not answer:
+        break
+print(time.monotonic())
+"""
+
+
+def kill_sandbox(scene: Scene, pod: Manifest) -> None:
+    """End the process that holds a pod's network: the kubelet makes a new one, with new addresses.
+
+    Source: the sandbox's image runs `sleep`, and its cgroup has the pod's uid in its name.
+    """
+    uid = pod["metadata"]["uid"]
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            is_pause = (folder / "cmdline").read_bytes().startswith(b"/bin/sleep\0infinity")
+            if is_pause and uid in (folder / "cgroup").read_text():
+                subprocess.run(["kill", "-KILL", folder.name], check=True)
+                return
+        except OSError:
+            continue
+    raise AssertionError(f"no sandbox of pod {pod['metadata']['name']} in {scene.edge}")
+
+
+def summarize(name: str, seconds: Sequence[float]) -> str:
+    """Median and maximum, for the report."""
+    ordered = sorted(seconds)
+    median, most = ordered[len(ordered) // 2], ordered[-1]
+    return f"{name}: median {median:.2f} s, maximum {most:.2f} s of {len(ordered)}"
+
+
+def replace_often(scene: Scene, count: int, tell: Callable[[str], None] = lambda _: None) -> Times:
+    """Replace the pod of Traefik that came last, `count` times."""
+    times = Times()
+    name = max(find_edge_pods(scene))
+    for number in range(count):
+        name = replace_pod(scene, name, times)
+        tell(f"{number + 1}: {times.believed[-1]:.2f} s, {times.refused[-1]:.2f} s")
+    return times

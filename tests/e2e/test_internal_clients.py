@@ -1,0 +1,62 @@
+"""A webmail in the cluster: the mail server sees its users, and knows the webmail's live pods."""
+
+from mailproxy.plan.ports import Daemon
+from tests.cluster.scene import Scene
+from tests.cluster.workloads import PASSWORD, find_mailbox
+from tests.controlplane.api import wait_for
+from tests.e2e import server_log
+from tests.e2e.mailbox_clients import Request, run_in_pod
+from tests.e2e.modes import LIVE_MODES, Mode, Scenes
+from tests.e2e.report import Report
+
+USER = "203.0.113.9"
+FOLLOW_SECONDS = 110.0  # with the kubelet's own period at worst
+LOG_SECONDS = 15.0
+
+
+def read_webmails(scene: Scene) -> set[str]:
+    """Whose word about a client's address the running server would take."""
+    answer = scene.run_in_mail_server("doveconf", "-h", "login_trusted_networks")
+    return set(answer.split())
+
+
+def log_in_for_user(scene: Scene, pod: str) -> list[str]:
+    """Log in from a pod for a user far away; returns the clients that the log shows for it."""
+    known = scene.log_size()
+    address = scene.cluster_ip("mail-server", scene.mail)
+    user = find_mailbox("imap")
+    request = Request("imap", address, 143, user, PASSWORD, originating_ip=USER)
+    session = run_in_pod(request, scene.run_in(scene.mail, pod))
+    assert session.logged_in, session
+
+    def find() -> list[str]:
+        log = scene.logs(since=known)
+        return [str(seen.address) for seen in server_log.find_logins(log, Daemon.IMAP_LOGIN)]
+
+    own = scene.pod_addresses(scene.mail, pod)
+    wait_for(lambda: {USER, *own} & set(find()), LOG_SECONDS, lambda: scene.logs(since=known))
+    return find()
+
+
+@LIVE_MODES
+def test_log_shows_the_user_whom_the_webmail_names(
+    live_mode: Mode, live_scenes: Scenes, report: Report
+) -> None:
+    scene = live_scenes.get(live_mode)
+    scene.add_pod(scene.mail, "webmail")
+    own = set(scene.pod_addresses(scene.mail, "webmail"))
+    wait_for(
+        lambda: own <= read_webmails(scene),
+        FOLLOW_SECONDS,
+        lambda: read_webmails(scene),
+        interval=1,
+    )
+    assert USER in log_in_for_user(scene, "webmail")
+    report.notes.add(f"{'-'.join(live_mode)}: the log shows the user behind the webmail, {USER}")
+
+
+@LIVE_MODES
+def test_nobody_else_may_name_a_client(live_mode: Mode, live_scenes: Scenes) -> None:
+    scene = live_scenes.get(live_mode)
+    scene.add_pod(scene.mail, "stranger")
+    assert USER not in log_in_for_user(scene, "stranger")
