@@ -51,6 +51,21 @@ def ipv6_scene(request: pytest.FixtureRequest, ipv6_scenes: Scenes) -> Scene:
     return ipv6_scenes.get(request.param)
 
 
+def test_node_pods_services_and_names_have_no_ipv4_address(ipv6_scene: Scene) -> None:
+    scene, api = ipv6_scene, ipv6_scene.cluster.api
+    nodes = api.list("Node")
+    pods, services = api.list("Pod"), api.list("Service")
+    addresses = [a["address"] for n in nodes for a in n["status"]["addresses"]]
+    found = {address for address in addresses if address != nodes[0]["metadata"]["name"]}
+    found |= {entry["ip"] for pod in pods for entry in pod["status"].get("podIPs", [])}
+    found |= {ip for service in services for ip in service["spec"]["clusterIPs"]}
+    script = "import socket, sys; print(*{a[4][0] for a in socket.getaddrinfo(sys.argv[1], 25)})"
+    name = f"mail-server.{scene.mail}.svc.cluster.local"
+    named = scene.run_in(scene.mail, EVIL)(["python3", "-c", script, name], "").split()
+    assert named == [scene.cluster_ip("mail-server", scene.mail)]
+    assert {ip_address(address).version for address in [*found, *named]} == {6}
+
+
 def test_all_ports_work_and_the_log_shows_the_outside_client(
     ipv6_scene: Scene, report: Report
 ) -> None:
