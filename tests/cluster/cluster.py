@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Self
 
-from tests.cluster.addresses import Addresses
+from tests.cluster.addresses import DUAL_STACK, Addresses
 from tests.cluster.images import ensure_images
 from tests.cluster.node import WIRE, cgroup_folders, ip
 from tests.cluster.programs import KUBERNETES, TRAEFIK, ensure_programs, find_debian, find_obstacle
@@ -51,13 +51,15 @@ def prepare() -> Path:
 class Cluster:
     """Cluster `number` of this machine; a context manager, or left running by `start(detached)`.
 
+    Its IP families are those of `tests.cluster.addresses`.
+
     Attributes:
         run: Folder of everything it writes, with `logs`.
         kubeconfig: Of a member of `system:masters`; works on this machine alone.
     """
 
-    def __init__(self, number: int) -> None:
-        self.addresses = Addresses(number)
+    def __init__(self, number: int, families: tuple[int, ...] = DUAL_STACK) -> None:
+        self.addresses = Addresses(number, families)
         self.run = cache_dir() / "clusters" / self.addresses.name
         self.kubeconfig = self.run / "admin.kubeconfig"
         self._group: ProcessGroup | None = None
@@ -161,7 +163,8 @@ class Cluster:
 
     def _start_box(self, store: Path, detached: bool) -> subprocess.Popen[bytes]:
         node = [sys.executable, "-m", "tests.cluster.node"]
-        arguments = [str(self.addresses.number), str(self.run), str(store)]
+        families = map(str, self.addresses.families)
+        arguments = [str(self.run), str(store), str(self.addresses.number), *families]
         self._group = None if detached else ProcessGroup()
         with (self.run / "logs" / "node.log").open("wb") as log:
             box = subprocess.Popen(

@@ -5,6 +5,7 @@ its process ends, the kernel ends every server and container of the node, and wi
 addresses, routes and rules. Only the cgroup is left, which `cluster` removes.
 """
 
+import json
 import subprocess
 import sys
 import time
@@ -90,7 +91,11 @@ class Node:
         return f"system:node:{self.addresses.name}"
 
     def _start_containerd(self) -> None:
-        self._write_config("cni/10-pods.conflist")
+        self._write_config(
+            "cni/10-pods.conflist",
+            ranges=json.dumps([[{"subnet": network}] for network in self.addresses.pods]),
+            routes=json.dumps([{"dst": network} for network in self.addresses.everywhere]),
+        )
         self._write_config(
             "containerd.toml",
             containerd=self.run / "containerd",
@@ -138,8 +143,7 @@ class Node:
         common = {
             "name": self.addresses.name,
             "node": self.addresses.node[0],
-            "pods": self.addresses.pods[0],
-            "pods6": self.addresses.pods[1],
+            "pods": ",".join(self.addresses.pods),
             "run": self.run,
             "config": self._config,
         }
@@ -205,10 +209,11 @@ def ip(*arguments: str) -> None:
 
 
 def main() -> None:
-    """Arguments: the cluster's number, the folder of this run, the image store."""
-    number, run, store = sys.argv[1:]
+    """Arguments: the folder of this run, the image store, the cluster's number and IP families."""
+    run, store, number, *families = sys.argv[1:]
     with in_use(Path(store)):
-        node = Node(Addresses(int(number)), Path(run), Path(store))
+        addresses = Addresses(int(number), tuple(map(int, families)))
+        node = Node(addresses, Path(run), Path(store))
         node.start()
         node.watch()
 

@@ -22,11 +22,12 @@ from tests.controlplane.conditions import find_condition, is_ready
 from tests.controlplane.edge import ALL_SERVICES, MAIL_LABELS, create_namespace
 
 T = TypeVar("T")
-Pair = tuple[str, str]  # IPv4 and IPv6
 
 SETTLE_SECONDS = 120.0
 IMAGES = {"2.3": MAIL_BOOKWORM_IMAGE, "2.4": MAIL_TRIXIE_IMAGE}  # by version of Dovecot
 INSIDER = "insider"
+# docker-mailserver does not start where this interface, eth0 by default, has no IPv4 address.
+NO_IPV4_ENV = {"NETWORK_INTERFACE": "lo"}
 
 
 @dataclass
@@ -61,8 +62,8 @@ class Scene:
         return f"edge-{self.edge_of or self.name}"
 
     @property
-    def addresses(self) -> Pair:
-        """Where outside clients find the mail server: the edge's LoadBalancer, IPv4 and IPv6."""
+    def addresses(self) -> tuple[str, ...]:
+        """Where outside clients find the mail server: the edge's LoadBalancer, by IP family."""
         return self.cluster.addresses.load_balancer(self.index)
 
     def create(
@@ -130,7 +131,9 @@ class Scene:
         for manifest in manifests:
             self.apply(manifest)
 
-    def publish(self, service: str = "traefik", namespace: str = "", index: int = 0) -> Pair:
+    def publish(
+        self, service: str = "traefik", namespace: str = "", index: int = 0
+    ) -> tuple[str, ...]:
         """Give a LoadBalancer Service its addresses, as a cloud would, and return them."""
         addresses = self.cluster.addresses.load_balancer(index or self.index)
         ingress = [{"ip": address} for address in addresses]
@@ -139,7 +142,7 @@ class Scene:
         return addresses
 
     def cluster_ip(self, service: str, namespace: str) -> str:
-        """IPv4 address of a Service; waits until there is one."""
+        """Address of a Service, IPv4 where it has both; waits until there is one."""
         read = partial(self.cluster.api.get, "Service", service, namespace)
         return self._wait(lambda: str(read()["spec"]["clusterIP"]), self.status)
 
@@ -166,6 +169,8 @@ class Scene:
         overrides = self.wait_for_config_map(f"{proxy}-overrides")
         self.wait_for_config_map(f"{proxy}-trust")
         given = {"env": self.env, "hostname": self.hostname} | options
+        if 4 not in self.cluster.addresses.families:
+            given["env"] = NO_IPV4_ENV | given["env"]
         image = IMAGES[self.dovecot]
         self.apply_all(build_mail_server(self.mail, image, overrides, proxy=proxy, **given))
         self.wait_for_ready_pod(self.mail, options.get("labels", MAIL_LABELS))
@@ -238,7 +243,7 @@ class Scene:
         return [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
 
     def pod_addresses(self, namespace: str, name: str) -> list[str]:
-        """IPv4 and IPv6 address of a pod; waits until it has them."""
+        """Addresses of a pod, one for each IP family; waits until it has them."""
         read = partial(self.cluster.api.get, "Pod", name, namespace)
         return self._wait(lambda: [entry["ip"] for entry in read()["status"].get("podIPs", [])])
 

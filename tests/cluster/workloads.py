@@ -123,7 +123,7 @@ def build_edge_service(
         "spec": {
             "type": "LoadBalancer",
             "externalTrafficPolicy": policy,
-            "ipFamilyPolicy": "RequireDualStack",
+            "ipFamilyPolicy": "PreferDualStack",
             "selector": dict(selector),
             "ports": ports,
         },
@@ -257,13 +257,13 @@ def build_deployment(
 def build_service(
     namespace: str, name: str, selector: Mapping[str, str], ports: Mapping[str, int]
 ) -> Manifest:
-    """A ClusterIP Service, IPv4 and IPv6."""
+    """A ClusterIP Service with all IP families of the cluster."""
     return {
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": {"name": name, "namespace": namespace},
         "spec": {
-            "ipFamilyPolicy": "RequireDualStack",
+            "ipFamilyPolicy": "PreferDualStack",
             "selector": dict(selector),
             "ports": [{"name": key, "port": port} for key, port in ports.items()],
         },

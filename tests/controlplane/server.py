@@ -85,7 +85,8 @@ class ControlPlane:
     @property
     def url(self) -> str:
         """Where the API server listens."""
-        return f"https://{self._address}:{self._port}"
+        host = f"[{self._address}]" if ":" in self._address else self._address
+        return f"https://{host}:{self._port}"
 
     @property
     def pids(self) -> list[int]:

@@ -5,9 +5,10 @@ from functools import cached_property
 from typing import Any
 
 from mailproxy.plan.ports import Daemon, MailService
-from tests.cluster.scene import Scene
-from tests.controlplane.api import Manifest
+from tests.cluster.scene import INSIDER, Scene
+from tests.controlplane.api import Manifest, wait_for
 from tests.controlplane.edge import MAIL_LABELS
+from tests.e2e import server_log
 from tests.e2e.attacker import (
     Attack,
     Outcome,
@@ -16,9 +17,12 @@ from tests.e2e.attacker import (
     mailbox_commands,
     relay_commands,
 )
+from tests.e2e.proxy_header import Endpoint, version_1, version_2, version_2_local
+from tests.e2e.services import DOVECOT, proxy_port
 from tests.e2e.visits import PROTOCOLS
 
 SENDER = "forger@evil.example"
+LOG_SECONDS = 15.0
 VICTIM = "victim@elsewhere.example"  # of no domain of ours: mail for it leaves, or is refused
 
 
@@ -37,12 +41,12 @@ class Intruder:
 
     @cached_property
     def addresses(self) -> list[str]:
-        """The intruder's, IPv4 and IPv6."""
+        """The intruder's, one for each IP family."""
         return self.scene.pod_addresses(self.namespace, self.pod)
 
     @cached_property
     def targets(self) -> list[str]:
-        """The mail server's, IPv4 and IPv6."""
+        """The mail server's, likewise."""
         name = self.scene.mail_pod(self.labels)["metadata"]["name"]
         return self.scene.pod_addresses(self.scene.mail, name)
 
@@ -75,6 +79,44 @@ def build_break_in(
         commands = mailbox_commands(protocol)
     title = f"{service.name}: {name}"
     return Attack(title, host, port, protocol, header.hex(), service.implicit_tls, commands)
+
+
+def build_dovecot_attacks(intruder: Intruder) -> list[Attack]:
+    """Valid headers that name an address of the edge, on all PROXY ports of Dovecot."""
+    scene = intruder.scene
+    edges = scene.pod_addresses(scene.edge, INSIDER)
+    attacks = []
+    for host, edge in zip(intruder.targets, edges, strict=True):
+        ends = Endpoint(edge, 4000), Endpoint(host, 143)
+        headers = version_1(*ends), version_2(*ends), version_2_local()
+        attacks += [
+            build_break_in(service, host, proxy_port(service, scene), header, repr(header))
+            for service in DOVECOT
+            for header in headers
+        ]
+    return attacks
+
+
+def prove_mistrust(intruder: Intruder) -> None:
+    """Dovecot closes on `build_dovecot_attacks` without a word, and its log names the intruder."""
+    known = intruder.log_size()
+    outcomes = intruder.carry_out(build_dovecot_attacks(intruder))
+    kept = [o for o in outcomes if o.closed not in ("end", "reset")]
+    assert not kept, f"not closed: {describe_all(kept)}"
+    heard = [o for o in outcomes if o.received]
+    assert not heard, f"the server has spoken: {describe_all(heard)}"
+
+    def find_addresses() -> list[str]:
+        peers = server_log.find_untrusted_peers(intruder.log(since=known))
+        return [str(peer.address) for peer in peers if str(peer.address) in intruder.addresses]
+
+    wait_for(
+        lambda: len(find_addresses()) == len(outcomes),
+        LOG_SECONDS,
+        lambda: f"`Client not trusted` for {find_addresses()} in:\n{intruder.log(since=known)}",
+        interval=0.1,
+    )
+    assert set(find_addresses()) == set(intruder.addresses)
 
 
 def describe(outcome: Outcome) -> str:

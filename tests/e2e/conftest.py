@@ -1,11 +1,13 @@
-"""One cluster for all tests here, with the operator installed; tests own their namespaces."""
+"""One cluster for all tests here but a few, with the operator; tests own their namespaces."""
 
 import os
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 
 import pytest
 
+from tests.cluster.addresses import DUAL_STACK, IPV6_ONLY
 from tests.cluster.cluster import Cluster, prepare
 from tests.cluster.operator import install_operator
 from tests.cluster.programs import find_obstacle
@@ -29,6 +31,8 @@ from tests.e2e.wire import Wire
 
 NUMBER = int(os.environ.get("MAILPROXY_E2E_CLUSTER", "2"))  # `make cluster` is 1
 LIVE_INDEX = 70  # of LoadBalancer addresses
+IPV6_NUMBER = NUMBER + 100  # the next ones may be those of other runs
+CLUSTERS = {"cluster", "ipv6_cluster"}  # fixtures
 STANDARD_MODES = ("scene", "separate_scene", "standard_mode", "arriving_mode")  # parameters
 PREPARATION_ERROR = pytest.StashKey[ToolError]()
 
@@ -47,7 +51,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     """Build what is missing here: no test's time limit runs yet, and progress is not captured."""
     if session.config.option.collectonly or find_obstacle():
         return
-    if any("cluster" in getattr(item, "fixturenames", ()) for item in session.items):
+    if any(CLUSTERS & set(getattr(item, "fixturenames", ())) for item in session.items):
         try:
             prepare()
         except ToolError as error:
@@ -63,13 +67,29 @@ def report(pytestconfig: pytest.Config) -> Report:
 @pytest.fixture(scope="session")
 def cluster(pytestconfig: pytest.Config) -> Iterator[Cluster]:
     """A running cluster with the operator, installed as README says."""
+    with start(pytestconfig, NUMBER) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def ipv6_cluster(pytestconfig: pytest.Config) -> Iterator[Cluster]:
+    """The same without IPv4, beside it; it starts when the first test wants it."""
+    with start(pytestconfig, IPV6_NUMBER, IPV6_ONLY) as running:
+        yield running
+
+
+@contextmanager
+def start(
+    config: pytest.Config, number: int, families: tuple[int, ...] = DUAL_STACK
+) -> Iterator[Cluster]:
+    """A cluster with the operator; the test that asks for it fails or is skipped without one."""
     if obstacle := find_obstacle():
         if os.environ.get("CI") == "true":
             pytest.fail(f"{obstacle} (CI=true: nothing may be left out)", pytrace=False)
         pytest.skip(obstacle)
-    if error := pytestconfig.stash.get(PREPARATION_ERROR, None):
+    if error := config.stash.get(PREPARATION_ERROR, None):
         pytest.fail(str(error), pytrace=False)
-    with Cluster(NUMBER) as running:
+    with Cluster(number, families) as running:
         install_operator(running)
         yield running
 
@@ -119,12 +139,13 @@ def live_scenes(request: pytest.FixtureRequest, cluster: Cluster) -> Iterator[Sc
 
 
 @pytest.fixture(scope="session", autouse=True)
-def arrivals(
-    request: pytest.FixtureRequest, standard_scenes: Scenes
-) -> dict[Mode, Future[Arrival]]:
+def arrivals(request: pytest.FixtureRequest) -> dict[Mode, Future[Arrival]]:
     """A new edge pod in each scene; it is followed for more than a minute, as other tests run."""
-    pool = ThreadPoolExecutor(len(MODES))
     modes = chosen_modes(request, "arriving_mode")
+    if not modes:
+        return {}
+    pool = ThreadPoolExecutor(len(MODES))
+    standard_scenes: Scenes = request.getfixturevalue("standard_scenes")
 
     def follow(mode: Mode) -> Arrival:
         return watch_arrival(standard_scenes.get(mode))

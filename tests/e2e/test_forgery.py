@@ -18,12 +18,14 @@ from tests.e2e.break_in import (
     VICTIM,
     Intruder,
     build_break_in,
+    build_dovecot_attacks,
     describe,
     describe_all,
+    prove_mistrust,
 )
-from tests.e2e.proxy_header import Endpoint, version_1, version_2, version_2_local
+from tests.e2e.proxy_header import Endpoint, version_2, version_2_local
 from tests.e2e.reach import reach
-from tests.e2e.services import DOVECOT, POSTFIX, proxy_port
+from tests.e2e.services import POSTFIX, proxy_port
 
 LOG_SECONDS = 15.0
 GREET_SECONDS = 10.0  # postscreen keeps those that it does not know waiting for six
@@ -104,24 +106,7 @@ def test_without_our_restrictions_the_same_header_relays(network_server: Intrude
 
 def test_dovecot_closes_at_once_on_a_pod_that_is_not_of_the_edge(evil_pod: Intruder) -> None:
     """Whatever the header says: an address of the edge does not help."""
-    known = evil_pod.log_size()
-    outcomes = evil_pod.carry_out(build_dovecot_attacks(evil_pod))
-    kept = [o for o in outcomes if o.closed not in ("end", "reset")]
-    assert not kept, f"not closed: {describe_all(kept)}"
-    heard = [o for o in outcomes if o.received]
-    assert not heard, f"the server has spoken: {describe_all(heard)}"
-
-    def find_addresses() -> list[str]:
-        peers = server_log.find_untrusted_peers(evil_pod.log(since=known))
-        return [str(peer.address) for peer in peers if str(peer.address) in evil_pod.addresses]
-
-    wait_for(
-        lambda: len(find_addresses()) == len(outcomes),
-        LOG_SECONDS,
-        lambda: f"`Client not trusted` for {find_addresses()} in:\n{evil_pod.log(since=known)}",
-        interval=0.1,
-    )
-    assert set(find_addresses()) == set(evil_pod.addresses)
+    prove_mistrust(evil_pod)
 
 
 def test_dovecot_believes_the_same_headers_of_a_pod_of_the_edge(scene: Scene) -> None:
@@ -210,22 +195,6 @@ def wait_for_sent(intruder: Intruder, recipient: str) -> None:
         lambda: f"mail for {recipient} in:\n{intruder.log()[-3000:]}",
         interval=0.1,
     )
-
-
-def build_dovecot_attacks(intruder: Intruder) -> list[Attack]:
-    """Valid headers that name an address of the edge, on all PROXY ports of Dovecot."""
-    scene = intruder.scene
-    edges = scene.pod_addresses(scene.edge, INSIDER)
-    attacks = []
-    for host, edge in zip(intruder.targets, edges, strict=True):
-        ends = Endpoint(edge, 4000), Endpoint(host, 143)
-        headers = version_1(*ends), version_2(*ends), version_2_local()
-        attacks += [
-            build_break_in(service, host, proxy_port(service, scene), header, repr(header))
-            for service in DOVECOT
-            for header in headers
-        ]
-    return attacks
 
 
 def crashes(intruder: Intruder) -> str:

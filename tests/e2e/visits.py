@@ -44,7 +44,11 @@ def prove_all(
 
 
 def prove_outside_client(scene: Scene, family: int, report: Report, way: str = "") -> None:
-    """Visit all ports by IPv4 (0) or IPv6 (1), from this machine, which the log must show."""
+    """Visit all ports from this machine, which the log must show.
+
+    Args:
+        family: Index of the address: 0 is IPv4 and 1 IPv6, where the cluster has both.
+    """
     visitor = Visitor(scene, scene.addresses[family], way=way)
     prove_all(visitor, scene.cluster.addresses.host[family], report)
 

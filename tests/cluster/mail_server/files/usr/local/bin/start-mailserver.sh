@@ -67,6 +67,10 @@ setup_accounts() {
 trusted_networks() {
   local own='127.0.0.0/8 [::1]/128 [fe80::]/64' address
   address=$(ip -o -4 address show dev "${NETWORK_INTERFACE}" | awk '{ print $4; exit }')
+  if [[ -z ${address} ]]; then
+    echo "${NETWORK_INTERFACE} has no IPv4 address: NETWORK_INTERFACE cannot be this one" >&2
+    return 1
+  fi
   case ${PERMIT_DOCKER} in
     none) ;;
     container) echo "${own} ${address%/*}/32" ;;

@@ -1,0 +1,102 @@
+"""A cluster without IPv4: all mail flows, and nothing but the edge's IPv6 addresses is trusted."""
+
+from collections.abc import Iterator
+from ipaddress import ip_address
+
+import pytest
+
+from mailproxy.plan.overrides import TRUST_FILE
+from tests.cluster.cluster import Cluster
+from tests.cluster.scene import INSIDER, Scene
+from tests.controlplane.api import wait_for
+from tests.e2e.arrival import MOUNTED, read_trusted
+from tests.e2e.break_in import Intruder, prove_mistrust
+from tests.e2e.modes import (
+    MODES,
+    SEPARATE,
+    Mode,
+    Scenes,
+    become_known,
+    chosen_modes,
+    temporary_scenes,
+)
+from tests.e2e.reach import reach_from_pod
+from tests.e2e.report import Report
+from tests.e2e.services import proxy_ports
+from tests.e2e.visits import prove_outside_client
+
+EVIL = "evil"
+POLICY_SECONDS = 10.0
+
+
+@pytest.fixture(scope="module")
+def ipv6_scenes(request: pytest.FixtureRequest, ipv6_cluster: Cluster) -> Iterator[Scenes]:
+    """Traefik and a mail server, with a pod beside them that no policy keeps from its ports."""
+
+    def create(mode: Mode) -> Scene:
+        number = MODES.index(mode)
+        scene = Scene(ipv6_cluster, f"ipv6-{number}", 1 + number, *mode)
+        scene.create(networkPolicy="Disabled")
+        scene.add_pod(scene.mail, EVIL)
+        become_known(scene)
+        return scene
+
+    with temporary_scenes(chosen_modes(request, "ipv6_scene"), create) as scenes:
+        yield scenes
+
+
+@pytest.fixture(scope="module", params=SEPARATE, ids="-".join)
+def ipv6_scene(request: pytest.FixtureRequest, ipv6_scenes: Scenes) -> Scene:
+    """One of them."""
+    return ipv6_scenes.get(request.param)
+
+
+def test_node_pods_services_and_names_have_no_ipv4_address(ipv6_scene: Scene) -> None:
+    scene, api = ipv6_scene, ipv6_scene.cluster.api
+    nodes = api.list("Node")
+    pods, services = api.list("Pod"), api.list("Service")
+    addresses = [a["address"] for n in nodes for a in n["status"]["addresses"]]
+    found = {address for address in addresses if address != nodes[0]["metadata"]["name"]}
+    found |= {entry["ip"] for pod in pods for entry in pod["status"].get("podIPs", [])}
+    found |= {ip for service in services for ip in service["spec"]["clusterIPs"]}
+    script = "import socket, sys; print(*{a[4][0] for a in socket.getaddrinfo(sys.argv[1], 25)})"
+    name = f"mail-server.{scene.mail}.svc.cluster.local"
+    named = scene.run_in(scene.mail, EVIL)(["python3", "-c", script, name], "").split()
+    assert named == [scene.cluster_ip("mail-server", scene.mail)]
+    assert {ip_address(address).version for address in [*found, *named]} == {6}
+
+
+def test_all_ports_work_and_the_log_shows_the_outside_client(
+    ipv6_scene: Scene, report: Report
+) -> None:
+    prove_outside_client(ipv6_scene, 0, report, "IPv6 only")
+
+
+def test_trusted_networks_are_the_ipv6_addresses_of_the_edge(ipv6_scene: Scene) -> None:
+    scene = ipv6_scene
+    pods = scene.live_pods(scene.edge)
+    edge = {entry["ip"] for pod in pods for entry in pod["status"]["podIPs"]}
+    assert len(edge) == len(pods) == 2
+    assert {ip_address(address).version for address in edge} == {6}
+    config_map = scene.cluster.api.get("ConfigMap", "mail-trust", scene.mail)
+    assert read_trusted(config_map["data"][TRUST_FILE]) == edge
+    assert read_trusted(scene.run_in_mail_server("cat", MOUNTED)) == edge
+
+
+def test_dovecot_closes_at_once_on_a_pod_that_is_not_of_the_edge(ipv6_scene: Scene) -> None:
+    prove_mistrust(Intruder(ipv6_scene, ipv6_scene.mail, EVIL))
+
+
+def test_network_policy_keeps_that_pod_from_the_proxy_ports_and_not_the_edge(
+    ipv6_scene: Scene,
+) -> None:
+    scene = ipv6_scene
+    [address] = Intruder(scene, scene.mail, EVIL).targets
+    targets = [(address, port) for port in proxy_ports(scene)]
+    scene.apply_mail_proxy(networkPolicy="Enabled")
+
+    def find(namespace: str, pod: str) -> set[str]:
+        return set(reach_from_pod(targets, scene.run_in(namespace, pod)).values())
+
+    wait_for(lambda: find(scene.mail, EVIL) == {"dropped"}, POLICY_SECONDS, "it is enforced")
+    assert find(scene.edge, INSIDER) == {"open"}
