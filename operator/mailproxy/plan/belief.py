@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from mailproxy.api.edge import EdgeType
 from mailproxy.api.mailproxy import MailProxy
 from mailproxy.api.spec import PortName, Switch
-from mailproxy.plan.edge import Edge
+from mailproxy.plan.edge import find_entry_points
 from mailproxy.plan.manifests import route_name
-from mailproxy.plan.observed import Address, Container
+from mailproxy.plan.observed import Address, Container, Pod
 from mailproxy.plan.plan import Plan, World
 
 # Services of Dovecot that greet in plain text. Postfix would greet anybody.
@@ -46,37 +46,37 @@ class Target:
 def find_targets(proxy: MailProxy, world: World, plan: Plan) -> Mapping[Address, Target]:
     """Proxy pods to connect to, by their first address; none while no answer is to be expected."""
     spec = proxy.spec
-    if spec.probe != Switch.ENABLED or plan.conflict is not None or not world.has_ready_endpoints:
+    is_expected = spec.edge.type == EdgeType.TRAEFIK and plan.conflict is None
+    if spec.probe != Switch.ENABLED or not is_expected or not world.has_ready_endpoints:
         return {}
-    port = _find_port(proxy, world, plan)
-    if port is None:
-        return {}
-    live = (pod.addresses for pod in plan.edge.pods if pod.is_live and pod.addresses)
-    return {addresses[0]: Target(addresses, port) for addresses in live}
-
-
-def _find_port(proxy: MailProxy, world: World, plan: Plan) -> int | None:
-    """Port of the proxy pods that leads to a greeting of Dovecot, as far as that is known."""
-    edge = plan.edge
-    if proxy.spec.edge.type != EdgeType.TRAEFIK or not edge.entry_points:
-        return None
-    silent = set(_find_silent(edge))
-    greeting = {
-        port.service.name: edge.entry_points[port.entry_point]
+    routed = {
+        port.service.name: port.entry_point
         for port in plan.ports
-        if port.entry_point in edge.entry_points
-        and port.entry_point not in silent
-        and ("IngressRouteTCP", route_name(proxy, port.service)) in world.children
+        if ("IngressRouteTCP", route_name(proxy, port.service)) in world.children
     }
-    return next((greeting[name] for name in GREETING_SERVICES if name in greeting), None)
+    names = [routed[name] for name in GREETING_SERVICES if name in routed]
+    found: dict[Address, Target] = {}
+    for pod in plan.edge.pods:
+        port = _find_port(pod, names)
+        if port is not None and pod.addresses:
+            found[pod.addresses[0]] = Target(pod.addresses, port)
+    return found
 
 
-def _find_silent(edge: Edge) -> Iterator[str]:
+def _find_port(pod: Pod, names: Iterable[str]) -> int | None:
+    """Port of the first of these entryPoints that the pod has and that greets whoever comes.
+
+    Pods of an edge that is rolled out may differ in them.
+    """
+    entry_points, silent = find_entry_points(pod.containers), set(_find_silent(pod))
+    return next((entry_points[n] for n in names if n in entry_points and n not in silent), None)
+
+
+def _find_silent(pod: Pod) -> Iterator[str]:
     """EntryPoints that wait for a PROXY header themselves, so that nobody else is greeted."""
-    for pod in edge.pods:
-        for text in _settings(pod.containers):
-            if match := _PROXY_PROTOCOL.fullmatch(text):
-                yield match["flag"] or match["variable"].lower()
+    for text in _settings(pod.containers):
+        if match := _PROXY_PROTOCOL.fullmatch(text):
+            yield match["flag"] or match["variable"].lower()
 
 
 def _settings(containers: Iterable[Container]) -> Iterator[str]:
