@@ -57,6 +57,9 @@ KINDS = {
     "ClusterRoleBinding": Kind(
         "rbac.authorization.k8s.io/v1", "clusterrolebindings", namespaced=False
     ),
+    "ValidatingAdmissionPolicy": Kind(
+        "admissionregistration.k8s.io/v1", "validatingadmissionpolicies", namespaced=False
+    ),
     "CustomResourceDefinition": Kind(
         "apiextensions.k8s.io/v1", "customresourcedefinitions", namespaced=False
     ),

@@ -14,6 +14,7 @@ from tests.engine.fault_server import FaultServer, Seen
 from tests.engine.object_store import Object, Place
 from tests.engine.waiting import until
 
+from mailproxy.controller.beliefs import Beliefs
 from mailproxy.controller.reconcile import Reconciler
 from mailproxy.controller.world import Caches
 from mailproxy.engine.workqueue import WorkQueue, run_workers
@@ -27,13 +28,18 @@ LABELS = {"app": "edge"}
 WORKERS = 4
 
 
+async def _nobody_answers(*_: object) -> None:
+    """Of the proxy pods here nobody is there."""
+
+
 @asynccontextmanager
 async def running(client: KubeClient) -> AsyncIterator[None]:
     """The operator without kopf: caches, queue, workers."""
     queue: WorkQueue[ObjectKey] = WorkQueue()
     caches = Caches(client, queue)
     recorder = EventRecorder(client, "test")
-    reconciler = Reconciler(caches, client, recorder, lambda: datetime.now(UTC))
+    beliefs = Beliefs(_nobody_answers, queue.add)
+    reconciler = Reconciler(caches, client, recorder, lambda: datetime.now(UTC), beliefs)
     engine = asyncio.gather(caches.sources.run(), run_workers(queue, WORKERS, reconciler.reconcile))
     try:
         yield

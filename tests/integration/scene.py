@@ -50,9 +50,9 @@ class Scene:
         """Delete a pod of the edge."""
         delete_pod(self.api, name, self.edge)
 
-    def add_mail_server(self) -> None:
+    def add_mail_server(self, name: str = "dms-0", ip: str = "10.9.9.9") -> None:
         """A ready pod of docker-mailserver."""
-        create_mail_pod(self.api, "dms-0", ["10.9.9.9"], NODE, namespace=self.mail)
+        create_mail_pod(self.api, name, [ip], NODE, namespace=self.mail)
 
     def apply(self, name: str = "mail", **spec: Any) -> Manifest:
         """Apply a MailProxy for this edge, as its user would; `spec` adds to the minimum."""
@@ -60,6 +60,7 @@ class Scene:
         minimum = {
             "hostname": "mail.example.com",
             "edge": edge,
+            "probe": "Disabled",  # who is at the addresses of these pods is not ours to ask
             "mailServer": {
                 "podSelector": {"matchLabels": {"app.kubernetes.io/name": "docker-mailserver"}}
             },

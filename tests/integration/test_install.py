@@ -1,4 +1,4 @@
-"""What users install with `kubectl apply -k manifests/default`, and that its rights fit exactly.
+"""What users install with `kubectl apply -k manifests/live`, and that its rights fit exactly.
 
 The API server writes down every request of the operator's ServiceAccount. A MailProxy's whole life
 then shows which rights are used, and these are compared with the role, in both directions.
@@ -6,7 +6,7 @@ then shows which rights are used, and these are compared with the role, in both 
 
 import re
 from collections.abc import Iterable, Iterator
-from itertools import product
+from itertools import chain, product
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,7 +23,8 @@ from tests.integration.scene import Scene
 from tests.operator_process import OperatorProcess
 
 MANIFESTS = Path(__file__).resolve().parents[2] / "manifests"
-DEFAULT = str(MANIFESTS / "default")
+LIVE = str(MANIFESTS / "live")
+ROLES = ("rbac", "components/poke")
 OPERATOR = "mailproxy-operator"
 SYSTEM = "mailproxy-system"
 USER = f"system:serviceaccount:{SYSTEM}:{OPERATOR}"
@@ -63,7 +64,7 @@ def cluster(binaries: Binaries, tmp_path_factory: pytest.TempPathFactory) -> Ite
     # The garbage collector looks for new kinds twice a minute: start it when all are there.
     crds = traefik_crds()
     with ControlPlane(folder, binaries=binaries, controller_manager=False, crds=crds) as plane:
-        answer = plane.run_kubectl("apply", "-k", DEFAULT)
+        answer = plane.run_kubectl("apply", "-k", LIVE)
     with ControlPlane(folder, binaries=binaries, extra_apiserver_args=arguments) as plane:
         said = answer.stdout + answer.stderr
         yield Cluster(plane, Api(plane.kubeconfig), audit, said)
@@ -172,8 +173,8 @@ def used_rights(requests: Iterable[Manifest]) -> set[Right]:
 
 
 def granted_rights() -> set[Right]:
-    role = yaml.safe_load((MANIFESTS / "rbac" / "cluster-role.yaml").read_text())
-    return list_rights(role["rules"])
+    files = (MANIFESTS / folder / "cluster-role.yaml" for folder in ROLES)
+    return list_rights(chain(*(yaml.safe_load(file.read_text())["rules"] for file in files)))
 
 
 def list_rights(rules: Iterable[Manifest]) -> set[Right]:
@@ -186,7 +187,7 @@ def test_install_says_no_warning(cluster: Cluster) -> None:
 
 
 def test_second_apply_changes_nothing(cluster: Cluster) -> None:
-    said = cluster.plane.run_kubectl("apply", "-k", DEFAULT).stdout
+    said = cluster.plane.run_kubectl("apply", "-k", LIVE).stdout
     assert said == cluster.applied.replace(" created", " unchanged")
 
 
@@ -203,7 +204,8 @@ def test_life_uses_all_rights_of_the_role_and_no_other(life: Life) -> None:
 
 def test_every_right_comes_from_the_role(life: Life) -> None:
     reasons = {r["annotations"]["authorization.k8s.io/reason"] for r in life.requests}
-    assert all(f'of ClusterRole "{OPERATOR}"' in reason for reason in reasons)
+    roles = {re.findall(r'of ClusterRole "([^"]*)"', reason)[0] for reason in reasons}
+    assert roles == {OPERATOR, f"{OPERATOR}-poke"}
 
 
 def test_nothing_is_refused(life: Life) -> None:
@@ -230,9 +232,10 @@ def test_account_has_the_rights_of_the_role_and_no_other(cluster: Cluster) -> No
 def test_delete_leaves_only_what_others_made(cluster: Cluster, life: Life) -> None:
     api, scene = cluster.api, life.scene
     with operator_of(cluster, "deleted.log"):
-        cluster.plane.run_kubectl("delete", "-k", DEFAULT)
+        cluster.plane.run_kubectl("delete", "-k", LIVE)
         wait_for_children(scene, set(), 60)
     kinds = "all,configmaps,serviceaccounts,clusterroles,clusterrolebindings,crds,namespaces"
+    kinds += ",validatingadmissionpolicies,validatingadmissionpolicybindings"
     assert "mailproxy" not in cluster.plane.run_kubectl("get", kinds, "-A").stdout
     left = {(pod["metadata"]["namespace"], pod["metadata"]["name"]) for pod in api.list("Pod")}
     assert left == {(scene.edge, "traefik-0"), (scene.edge, "traefik-1"), (scene.mail, "dms-0")}

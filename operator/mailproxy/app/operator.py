@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import signal
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -10,7 +11,9 @@ from typing import Any, cast
 import kopf
 
 from mailproxy.app.http import WatcherHealth, serve_probes
+from mailproxy.app.probe import probe_greeting
 from mailproxy.app.shell import build_registry, build_settings
+from mailproxy.controller.beliefs import Beliefs
 from mailproxy.controller.reconcile import Reconciler
 from mailproxy.controller.world import Caches
 from mailproxy.engine.workqueue import WorkQueue, run_workers
@@ -49,21 +52,22 @@ async def _run(client: KubeClient, options: Options) -> None:
     queue: WorkQueue[ObjectKey] = WorkQueue()
     caches = Caches(client, queue)
     recorder = EventRecorder(client, options.instance)
-    reconciler = Reconciler(caches, client, recorder, lambda: datetime.now(UTC))
+    beliefs = Beliefs(probe_greeting, queue.add)
+    reconciler = Reconciler(caches, client, recorder, lambda: datetime.now(UTC), beliefs)
     watcher = WatcherHealth()
     async with serve_probes(options.port, watcher.find_problems, caches.find_unsynced) as port:
         log.info("probes on port %d", port)
+        workers = run_workers(queue, options.workers, reconciler.reconcile)
         # Before kopf: it waits for and then cancels every task that is younger than itself.
-        engine = asyncio.create_task(_run_engine(caches, queue, reconciler, options.workers))
+        engine = asyncio.create_task(_run_engine(caches, beliefs, workers))
         await _run_shell(client, queue, engine, options.instance)
 
 
-async def _run_engine(
-    caches: Caches, queue: WorkQueue[ObjectKey], reconciler: Reconciler, workers: int
-) -> None:
+async def _run_engine(caches: Caches, beliefs: Beliefs, workers: Coroutine[Any, Any, None]) -> None:
     async with asyncio.TaskGroup() as group:
         group.create_task(caches.sources.run(), name="sources")
-        group.create_task(run_workers(queue, workers, reconciler.reconcile), name="workers")
+        group.create_task(beliefs.run(), name="beliefs")
+        group.create_task(workers, name="workers")
 
 
 async def _run_shell(

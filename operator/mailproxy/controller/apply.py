@@ -4,7 +4,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from mailproxy.api.mailproxy import MailProxy
@@ -48,10 +48,23 @@ class _Applied:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of applying a plan: whether anything changed, and what the user must mend."""
+    """What came of applying a plan: whether anything changed, and what the user must mend.
+
+    `failures` are the writes that may succeed later.
+    """
 
     changed: bool
     problems: tuple[Problem, ...]
+    failures: Mapping[ChildId, TransientError] = field(default_factory=dict)
+
+    def is_done(self, child: ChildId) -> bool:
+        """Whether the child, if it was to be applied, is now as it should be."""
+        return child not in self.failures and child not in {p.child for p in self.problems}
+
+    def raise_failure(self) -> None:
+        """Raise the first of `failures`, if there is one."""
+        for failure in self.failures.values():
+            raise failure
 
 
 class Applier:
@@ -72,10 +85,9 @@ class Applier:
 
         Raises:
             OwnerGoneError: The MailProxy no longer exists.
-            TransientError: A write failed and may succeed later; all others were tried.
         """
         problems: list[Problem] = []
-        failure: TransientError | None = None
+        failures: dict[ChildId, TransientError] = {}
         changed = False
         if any(child_id(manifest) not in children for manifest in plan.children):
             await self._confirm_owner(proxy)
@@ -84,16 +96,17 @@ class Applier:
                 child = children.get(child_id(manifest))
                 changed |= await self._apply_child(proxy, manifest, child)
             except TransientError as error:
-                failure = failure or error
+                failures[child_id(manifest)] = error
             except ApiError as error:
                 problems.append(_explain(child_id(manifest), error))
         for child in plan.find_stale(children):
             if child.is_owned_by(proxy.metadata.uid, proxy.name):
-                await self._delete(proxy, child)
-                changed = True
-        if failure is not None:
-            raise failure
-        return Outcome(changed, tuple(problems))
+                try:
+                    await self._delete(proxy, child)
+                    changed = True
+                except TransientError as error:
+                    failures[child.kind, child.name] = error
+        return Outcome(changed, tuple(problems), failures)
 
     async def _apply_child(self, proxy: MailProxy, manifest: Manifest, child: Child | None) -> bool:
         """Apply one child if it differs from what was applied; returns whether it changed."""

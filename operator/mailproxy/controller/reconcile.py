@@ -2,13 +2,15 @@
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from mailproxy.api.mailproxy import MailProxy
 from mailproxy.api.status import Reason
-from mailproxy.controller.apply import Applier, OwnerGoneError
+from mailproxy.controller.apply import Applier, Outcome, OwnerGoneError
+from mailproxy.controller.beliefs import Beliefs
+from mailproxy.controller.poke import Poker
 from mailproxy.controller.resources import MAIL_PROXIES
 from mailproxy.controller.stored import StoredProxy
 from mailproxy.controller.world import Caches, NotSyncedError
@@ -17,7 +19,10 @@ from mailproxy.kube.client import KubeClient
 from mailproxy.kube.errors import NotFound
 from mailproxy.kube.events import EventRecorder
 from mailproxy.kube.reflector import ObjectKey
-from mailproxy.plan.plan import build_plan
+from mailproxy.plan.belief import find_targets
+from mailproxy.plan.manifests import trust_name
+from mailproxy.plan.plan import Plan, World, build_plan
+from mailproxy.plan.poke import find_trust_hash, is_doubted, wants_pokes
 from mailproxy.plan.status import build_held_status, build_status, find_announcements
 
 RESYNC_SECONDS = (240, 360)  # bounds whatever was missed; jittered, and quiet when nothing was
@@ -42,8 +47,11 @@ class Reconciler:
         client: KubeClient,
         recorder: EventRecorder,
         now: Callable[[], datetime],
+        beliefs: Beliefs,
     ) -> None:
         self._caches = caches
+        self._beliefs = beliefs
+        self._poker = Poker(client)
         self._client = client
         self._recorder = recorder
         self._now = now
@@ -78,6 +86,8 @@ class Reconciler:
         world = self._caches.observe(stored.key, proxy)
         plan = build_plan(proxy, world)
         outcome = await self._applier.apply(proxy, plan, world.children)
+        world, poke_after = await self._spread_trust(stored.key, proxy, world, plan, outcome)
+        outcome.raise_failure()
         if outcome.changed and stored.key not in self._unreported:
             # The status can wait, the trust of other MailProxies cannot: stand in line again.
             self._unreported.add(stored.key)
@@ -86,14 +96,33 @@ class Reconciler:
         _, previous = self._newest(stored)
         status = build_status(proxy, world, plan, outcome.problems, previous, self._now())
         await self._report(stored, status)
-        return Result(requeue_after=RECHECK_SECONDS) if outcome.problems else _resync()
+        due = RECHECK_SECONDS if outcome.problems else _resync_seconds()
+        return Result(requeue_after=due if poke_after is None else min(due, poke_after))
+
+    async def _spread_trust(
+        self, key: ObjectKey, proxy: MailProxy, world: World, plan: Plan, outcome: Outcome
+    ) -> tuple[World, float | None]:
+        """Bring the applied trust list into the mail pods' mounts, and see whom they believe.
+
+        Returns the world with what is known of both, and the seconds until the next poke.
+        """
+        world = replace(world, beliefs=self._beliefs.find(key))
+        trust_hash, poke_after = find_trust_hash(proxy, plan), None
+        is_written = outcome.is_done(("ConfigMap", trust_name(proxy)))
+        if trust_hash and is_written and wants_pokes(proxy, plan):
+            poke_after = await self._poker.poke(
+                key, world.mail_pods, trust_hash, doubted=is_doubted(world, plan)
+            )
+        self._beliefs.want(key, find_targets(proxy, world, plan), trust_hash)
+        return replace(world, poke_allowed=self._poker.is_allowed(key.namespace)), poke_after
 
     async def _hold(self, stored: StoredProxy, reason: Reason, message: str) -> Result:
         """Leave everything as it is and say why."""
+        self._beliefs.drop(stored.key)
         _, previous = self._newest(stored)
         status = build_held_status(message, stored.generation, reason, previous, self._now())
         await self._report(stored, status)
-        return _resync()
+        return Result(requeue_after=_resync_seconds())
 
     def _newest(self, stored: StoredProxy) -> tuple[str, dict[str, Any]]:
         """Return resourceVersion and status: what we wrote, as long as the cache is behind it."""
@@ -144,10 +173,12 @@ class Reconciler:
             )
 
     def _forget(self, key: ObjectKey) -> None:
+        self._beliefs.drop(key)
+        self._poker.forget(key)
         self._applier.forget(key)
         self._written.pop(key, None)
         self._unreported.discard(key)
 
 
-def _resync() -> Result:
-    return Result(requeue_after=random.uniform(*RESYNC_SECONDS))  # noqa: S311 - no secret
+def _resync_seconds() -> float:
+    return random.uniform(*RESYNC_SECONDS)  # noqa: S311 - no secret

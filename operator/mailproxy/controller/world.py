@@ -32,6 +32,7 @@ from mailproxy.plan.observed import (
     Pod,
     PodSet,
     Service,
+    sorted_labels,
 )
 from mailproxy.plan.plan import World
 from mailproxy.plan.trust import needs_nodes
@@ -111,7 +112,8 @@ class Caches:
         """
         if unsynced := self._unsynced():
             raise NotSyncedError("; ".join(f"{w}: {w.error}" for w in unsynced if w.error))
-        needed: set[Watch] = set()
+        # What no other watch has to deliver first is asked for at once, beside the others.
+        needed = {_mail_pods_watch(proxy)}
         try:
             return self._observe(key, proxy, needed)
         finally:
@@ -140,6 +142,7 @@ class Caches:
         nodes: dict[str, Node] = {}
         if needs_nodes(proxy.spec.trust, pods):
             nodes = {node.name: node for node in self._look(needed, Watch(NODES)).values()}
+        mail_pods = tuple(self._look(needed, _mail_pods_watch(proxy)).values())
         stored = self._proxies.objects.values()
         return World(
             others=tuple(s.proxy for s in stored if s.proxy is not None and s.key != key),
@@ -152,6 +155,7 @@ class Caches:
             children=children,
             user_overrides=user_overrides,
             client_pods=client_pods,
+            mail_pods=mail_pods,
         )
 
     def _look_for(self, needed: set[Watch], resource: Resource, key: ObjectKey) -> Any:
@@ -169,6 +173,11 @@ class Caches:
         if not reflector.synced:
             raise NotSyncedError(reflector.error or "")
         return reflector.objects
+
+
+def _mail_pods_watch(proxy: MailProxy) -> Watch:
+    labels = sorted_labels(proxy.spec.mail_server.pod_selector.match_labels)
+    return _pods_watch(PodSet(proxy.namespace, labels))
 
 
 def _pods_watch(pods: PodSet) -> Watch:

@@ -131,6 +131,16 @@ class KubeClient:
         query = {"fieldManager": FIELD_MANAGER, "force": "true"}
         return await self._write("apply", path, manifest, query)
 
+    async def merge_patch(
+        self, resource: Resource, namespace: str | None, name: str, patch: dict[str, Any]
+    ) -> dict[str, Any]:
+        """JSON merge patch of an object that others make; return it as it is now.
+
+        With `metadata.uid` in it an object that has taken the name meanwhile is refused (422).
+        """
+        query = {"fieldManager": FIELD_MANAGER}
+        return await self._write("patch", resource.path(namespace, name), patch, query)
+
     async def delete(
         self,
         resource: Resource,

@@ -25,6 +25,7 @@ _VERBS = {  # HTTP method and content type
     "create": ("POST", _JSON),
     "delete": ("DELETE", _JSON),
     "apply": ("PATCH", "application/apply-patch+yaml"),  # JSON is YAML
+    "patch": ("PATCH", "application/merge-patch+json"),
 }
 
 

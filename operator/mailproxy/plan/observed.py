@@ -20,6 +20,7 @@ MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 MANAGER = "mailproxy-operator"
 NAME_LABEL = f"{GROUP}/name"
 EDGE_ANNOTATION = f"{GROUP}/edge-pods"
+TRUST_ANNOTATION = f"{GROUP}/trust-hash"
 
 FINISHED_PHASES = frozenset({"Succeeded", "Failed"})
 
@@ -43,7 +44,10 @@ class Container:
 
 @dataclass(frozen=True)
 class Pod:
-    """One pod. `addresses` are `status.podIPs`; a hostNetwork pod has its node's."""
+    """One pod. `addresses` are `status.podIPs`; a hostNetwork pod has its node's.
+
+    `trust_annotation` is the last poke that it was given (`plan/poke.py`).
+    """
 
     namespace: str
     name: str
@@ -53,6 +57,8 @@ class Pod:
     host_network: bool
     version_label: str
     containers: tuple[Container, ...]
+    uid: str = ""
+    trust_annotation: str = ""
 
     @property
     def is_live(self) -> bool:
@@ -195,6 +201,8 @@ def read_pod(body: Object) -> Pod:
         host_network=bool(spec.get("hostNetwork")),
         version_label=(metadata.get("labels") or {}).get("app.kubernetes.io/version") or "",
         containers=tuple(_read_container(c) for c in spec.get("containers") or []),
+        uid=metadata.get("uid") or "",
+        trust_annotation=(metadata.get("annotations") or {}).get(TRUST_ANNOTATION) or "",
     )
 
 

@@ -14,7 +14,7 @@ from mailproxy.plan.conflicts import find_conflict
 from mailproxy.plan.edge import Edge, RoutedPort, discover_edge, dump_pod_set, route_ports
 from mailproxy.plan.manifests import Manifest
 from mailproxy.plan.merge import merge_overrides
-from mailproxy.plan.observed import Child, ConfigMap, Node, Pod, PodSet, Service
+from mailproxy.plan.observed import Address, Child, ConfigMap, Node, Pod, PodSet, Service
 from mailproxy.plan.overrides import render_overrides, render_trust
 from mailproxy.plan.ports import find_services
 from mailproxy.plan.trust import Trust, as_network, decide_trust, sort_networks
@@ -35,6 +35,9 @@ class World:
     looked for pods behind the PROXY Service. `missing_kinds` are not served by the API server.
     `user_overrides` is the ConfigMap that `mailServer.overridesFrom` names, if it is there.
     `client_pods` are the pods of `internalClients`, by those clients' names.
+    `mail_pods` are those of `mailServer.podSelector`, finished ones included. `poke_allowed` is
+    None as long as no mail pod had to be poked. `beliefs` tells of proxy pods, by their first
+    address, whether the mail server believes them, where that is known.
     """
 
     others: tuple[MailProxy, ...] = ()
@@ -47,6 +50,9 @@ class World:
     children: Mapping[ChildId, Child] = field(default_factory=dict)
     user_overrides: ConfigMap | None = None
     client_pods: Mapping[str, tuple[Pod, ...]] = field(default_factory=dict)
+    mail_pods: tuple[Pod, ...] = ()
+    poke_allowed: bool | None = None
+    beliefs: Mapping[Address, bool] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

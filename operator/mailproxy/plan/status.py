@@ -66,6 +66,9 @@ def build_status(
                 node=pod.node,
                 addresses=[str(address) for address in pod.addresses],
                 phase=pod.phase,
+                believed=next(
+                    (world.beliefs[a] for a in pod.addresses if a in world.beliefs), None
+                ),
             )
             for pod in plan.edge.pods[:MAX_PODS]
         ],
