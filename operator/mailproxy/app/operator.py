@@ -63,6 +63,7 @@ async def _run_engine(
 ) -> None:
     async with asyncio.TaskGroup() as group:
         group.create_task(caches.sources.run(), name="sources")
+        group.create_task(reconciler.wirer.search(queue.add), name="changed workloads")
         group.create_task(run_workers(queue, workers, reconciler.reconcile), name="workers")
 
 

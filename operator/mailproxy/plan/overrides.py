@@ -17,8 +17,8 @@ from mailproxy.api.networks import Network
 from mailproxy.api.spec import Listeners
 from mailproxy.plan.ports import MAIL_SERVICES, Daemon, MailService, find_services
 from mailproxy.plan.trust import sort_networks
+from mailproxy.plan.volumes import TRUST_DIRECTORY
 
-TRUST_DIRECTORY = "/etc/mailproxy/trust"
 TRUST_FILE = "dovecot-trust.conf"
 
 # Dovecot 2.3 hands the value to a program in its environment, where Linux allows 128 KiB for one

@@ -13,11 +13,12 @@ from mailproxy.plan.conflicts import find_conflict
 from mailproxy.plan.edge import Edge, RoutedPort, discover_edge, dump_pod_set, route_ports
 from mailproxy.plan.manifests import Manifest
 from mailproxy.plan.merge import merge_overrides
-from mailproxy.plan.observed import Child, ConfigMap, Node, Pod, PodSet, Service
+from mailproxy.plan.observed import Address, Child, ConfigMap, Node, Pod, PodSet, Service
 from mailproxy.plan.overrides import render_overrides, render_trust
 from mailproxy.plan.ports import find_services
 from mailproxy.plan.trust import Trust, as_network, decide_trust, sort_networks
 from mailproxy.plan.user_overrides import find_refusal
+from mailproxy.plan.workload import Workload
 
 ChildId = tuple[str, str]  # kind and name; the namespace is the MailProxy's
 
@@ -33,6 +34,11 @@ class World:
     carry our label and this MailProxy's name. `has_ready_endpoints` is None before Kubernetes has
     looked for pods behind the PROXY Service. `missing_kinds` are not served by the API server.
     `user_overrides` is the ConfigMap that `mailServer.overridesFrom` names, if it is there.
+    `mail_pods` are those that `mailServer.podSelector` selects. `beliefs` says of addresses of
+    proxy pods whether the mail server answered through them; those not tried are not in it.
+    `poke_allowed` is False when the right to annotate mail pods is missing, None when untried.
+    `workload` is what `mailServer.workloadRef` names, None when it is not there or not needed;
+    `workload_error` says why it cannot be known.
     """
 
     others: tuple[MailProxy, ...] = ()
@@ -44,6 +50,11 @@ class World:
     missing_kinds: frozenset[str] = frozenset()
     children: Mapping[ChildId, Child] = field(default_factory=dict)
     user_overrides: ConfigMap | None = None
+    mail_pods: tuple[Pod, ...] = ()
+    beliefs: Mapping[Address, bool] = field(default_factory=dict)
+    poke_allowed: bool | None = None
+    workload: Workload | None = None
+    workload_error: str = ""
 
 
 @dataclass(frozen=True)
@@ -66,6 +77,11 @@ class Plan:
     children: tuple[Manifest, ...]
     kept_kinds: frozenset[str] = frozenset()
     problems: tuple[Problem, ...] = ()
+
+    def find_files(self, name: str) -> tuple[str, ...]:
+        """Names of the files that this plan puts into the ConfigMap `name`; empty if into none."""
+        manifests = (m for m in self.children if child_id(m) == ("ConfigMap", name))
+        return tuple(sorted(file for manifest in manifests for file in manifest["data"]))
 
     def find_stale(self, children: Mapping[ChildId, Child]) -> list[Child]:
         """Children that exist and should not, of the kinds that this plan decides about."""
