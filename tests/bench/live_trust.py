@@ -40,7 +40,9 @@ def _measure(scene: Scene, rounds: int) -> None:
     floor = [_time_login(address) for _ in range(rounds)]
     with Crowd(scene) as crowd:
         times = replace_often(scene, rounds, lambda text: print(scene.name, text, file=sys.stderr))
-    print(f"Dovecot {scene.dovecot}; meanwhile {crowd.logins} logins, {crowd.deliveries} deliveries,")
+    print(
+        f"Dovecot {scene.dovecot}; meanwhile {crowd.logins} logins, {crowd.deliveries} deliveries,"
+    )
     print(f"{len(crowd.failures)} failures {sorted(set(crowd.failures))[:3]}")
     _report("one login (floor)", floor, floor)
     _report("edge pod has an address -> login through it", times.believed, floor)

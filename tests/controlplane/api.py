@@ -48,6 +48,7 @@ KINDS = {
     "EndpointSlice": Kind("discovery.k8s.io/v1", "endpointslices"),
     "NetworkPolicy": Kind("networking.k8s.io/v1", "networkpolicies"),
     "Deployment": Kind("apps/v1", "deployments"),
+    "StatefulSet": Kind("apps/v1", "statefulsets"),
     "ReplicaSet": Kind("apps/v1", "replicasets"),
     "PodDisruptionBudget": Kind("policy/v1", "poddisruptionbudgets"),
     "Lease": Kind("coordination.k8s.io/v1", "leases"),

@@ -9,12 +9,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from tests.controlplane.api import Api, Manifest, wait_for
+from tests.controlplane.api import Api, Manifest, Manifests, wait_for
 
 TRAEFIK_NAMESPACE = "traefik"
 TRAEFIK_IMAGE = "traefik:v3.7.9"
 MAIL_LABELS = {"app.kubernetes.io/name": "docker-mailserver"}
 MAIL_IMAGE = "docker.io/mailserver/docker-mailserver:15.1.0"
+OVERRIDES = ("dovecot.cf", "postfix-main.cf", "postfix-master.cf", "user-patches.sh")
+# A kubelet would wait for the ConfigMaps. Here a mail server is there before them, and in their
+# place starts after them all the same.
+LATER = "2100-01-01T00:00:00Z"
 PORT_NAME_LIMIT = 15  # Kubernetes allows no longer name for the port of a container
 
 
@@ -148,19 +152,39 @@ def create_mail_pod(
     labels: Mapping[str, str] = MAIL_LABELS,
     image: str = MAIL_IMAGE,
     ready: bool = True,
+    proxy: str = "mail",
     container: Manifest | None = None,
-    volumes: Sequence[Manifest] = (),
+    started: str = LATER,
 ) -> Manifest:
-    """A pod of docker-mailserver, running, with addresses.
+    """A pod of docker-mailserver, running, with addresses, that mounts what README says.
 
     Args:
-        container: Added to the container, e.g. `{"volumeMounts": [...], "env": [...]}`.
+        proxy: Name of the MailProxy whose ConfigMaps it mounts.
+        container: Replaces parts of the container, e.g. `{"volumeMounts": [], "env": [...]}`.
+        started: When its container has started.
     """
     ports = [{"name": s, "containerPort": e.exposed_port} for s, e in ENTRY_POINTS.items()]
-    plain = {"name": "docker-mailserver", "image": image, "ports": ports}
-    spec = {"nodeName": node, "containers": [plain | (container or {})], "volumes": list(volumes)}
+    mounts, volumes = build_mounts(proxy)
+    plain = {"name": "docker-mailserver", "image": image, "ports": ports, "volumeMounts": mounts}
+    spec = {"nodeName": node, "containers": [plain | (container or {})], "volumes": volumes}
     create_pod(api, name, namespace, labels, spec)
-    return set_pod_status(api, name, ips, namespace=namespace, ready=ready)
+    return set_pod_status(api, name, ips, namespace=namespace, ready=ready, started=started)
+
+
+def build_mounts(
+    proxy: str = "mail", files: Sequence[str] = OVERRIDES
+) -> tuple[Manifests, Manifests]:
+    """volumeMounts and volumes of a mail server, for the ConfigMaps of a MailProxy."""
+    mounts = [
+        {"name": "overrides", "mountPath": f"/tmp/docker-mailserver/{file}", "subPath": file}
+        for file in files
+    ]
+    mounts.append({"name": "trust", "mountPath": "/etc/mailproxy/trust"})
+    volumes = [
+        {"name": suffix, "configMap": {"name": f"{proxy}-{suffix}"}}
+        for suffix in ("overrides", "trust")
+    ]
+    return mounts, volumes
 
 
 def create_pod(
@@ -179,6 +203,7 @@ def set_pod_status(
     namespace: str = TRAEFIK_NAMESPACE,
     ready: bool = True,
     phase: str = "Running",
+    started: str = "",
 ) -> Manifest:
     """Write what a kubelet reports of a pod; addresses and all else are replaced.
 
@@ -199,7 +224,7 @@ def set_pod_status(
                 "imageID": "",
                 "ready": ready,
                 "restartCount": 0,
-                "state": {"running": {"startedAt": now}},
+                "state": {"running": {"startedAt": started or now}},
             }
             for container in containers
         ],

@@ -10,12 +10,13 @@ import yaml
 
 from mailproxy import __version__
 from mailproxy.app.cli import main
-from mailproxy.controller.resources import CHILDREN, MAIL_PROXIES, PROJECTIONS
+from mailproxy.controller.resources import CHILDREN, MAIL_PROXIES, PROJECTIONS, WORKLOADS
 from mailproxy.kube.events import EVENTS
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 MANIFESTS = REPOSITORY / "manifests"
 PARTS = ("crd", "rbac", "operator", "default")
+COMPONENTS = sorted(path.name for path in (MANIFESTS / "components").iterdir())
 IMAGE = "ghcr.io/mailproxy/mailproxy-operator"
 
 
@@ -27,7 +28,7 @@ def resources_of(folder: Path) -> list[Path]:
     return [folder / name for name in read(folder / "kustomization.yaml")["resources"]]
 
 
-@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("part", [*PARTS, *(f"components/{name}" for name in COMPONENTS)])
 def test_kustomization_names_what_is_there_and_all_of_it(part: str) -> None:
     folder = MANIFESTS / part
     named = resources_of(folder)
@@ -40,6 +41,14 @@ def test_kustomization_names_what_is_there_and_all_of_it(part: str) -> None:
 def test_default_installs_every_part() -> None:
     named = {path.resolve() for path in resources_of(MANIFESTS / "default")}
     assert named == {MANIFESTS / part for part in PARTS if part != "default"}
+
+
+@pytest.mark.parametrize("name", COMPONENTS)
+def test_component_binds_its_role_to_the_operators_account(name: str) -> None:
+    folder = MANIFESTS / "components" / name
+    account = read(MANIFESTS / "rbac" / "service-account.yaml")["metadata"]
+    (subject,) = read(folder / "cluster-role-binding.yaml")["subjects"]
+    assert (subject["name"], subject["namespace"]) == (account["name"], account["namespace"])
 
 
 def test_crd_is_the_generated_file(capsys: pytest.CaptureFixture[str]) -> None:
@@ -71,7 +80,8 @@ def test_build_context_has_what_the_dockerfile_copies() -> None:
 
 def test_role_fits_the_kinds_in_the_code() -> None:
     """The integration test shows that it fits what the operator really does."""
-    needed = {(r.group, r.plural, verb) for r in PROJECTIONS for verb in ("list", "watch")}
+    watched = PROJECTIONS.keys() - set(WORKLOADS.values())
+    needed = {(r.group, r.plural, verb) for r in watched for verb in ("list", "watch")}
     verbs = ("get", "create", "patch", "delete")
     needed |= {(r.group, r.plural, verb) for r, verb in product(CHILDREN.values(), verbs)}
     needed |= {
@@ -79,12 +89,21 @@ def test_role_fits_the_kinds_in_the_code() -> None:
         (MAIL_PROXIES.group, f"{MAIL_PROXIES.plural}/status", "patch"),
         (EVENTS.group, EVENTS.plural, "create"),
     }
-    granted = [
+    assert granted_by(MANIFESTS / "rbac") == sorted(needed)
+
+
+def test_component_for_wiring_fits_the_kinds_that_are_wired() -> None:
+    verbs = ("get", "list", "watch", "patch")
+    needed = [(r.group, r.plural, verb) for r, verb in product(WORKLOADS.values(), verbs)]
+    assert granted_by(MANIFESTS / "components" / "wiring") == sorted(needed)
+
+
+def granted_by(folder: Path) -> list[tuple[str, str, str]]:
+    return sorted(
         right
-        for rule in read(MANIFESTS / "rbac" / "cluster-role.yaml")["rules"]
+        for rule in read(folder / "cluster-role.yaml")["rules"]
         for right in product(rule["apiGroups"], rule["resources"], rule["verbs"])
-    ]
-    assert sorted(granted) == sorted(needed)
+    )
 
 
 def test_token_is_mounted_in_the_operator_alone() -> None:

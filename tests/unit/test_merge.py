@@ -12,8 +12,9 @@ from mailproxy.api.spec import Listeners, PortName
 from mailproxy.plan.clashes import Listening, find_dovecot_clashes
 from mailproxy.plan.dovecot_text import read_dovecot
 from mailproxy.plan.merge import merge_overrides
-from mailproxy.plan.overrides import TRUST_DIRECTORY, render_overrides
+from mailproxy.plan.overrides import render_overrides
 from mailproxy.plan.ports import find_services
+from mailproxy.plan.volumes import TRUST_DIRECTORY
 
 OWN_DOVECOT = """\
 # mine

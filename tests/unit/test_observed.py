@@ -43,7 +43,7 @@ READERS = {
 # What the API server itself demands of an object: it never sends one without them.
 REQUIRED = {
     *("kind", "metadata", "name", "namespace", "uid", "resourceVersion", "key"),
-    *("containerPort", "port", "controller"),
+    *("containerPort", "port", "controller", "path"),
 }
 BODIES = [
     body

@@ -10,6 +10,7 @@ from tests.unit.worlds import (
     condition,
     endpoints_body,
     judge,
+    mail_pod_body,
     mail_proxy,
     observe,
     pod_body,
@@ -25,7 +26,7 @@ from mailproxy.plan.plan import Problem, World, build_plan
 from mailproxy.plan.status import Status, build_held_status, build_status, find_announcements
 
 LATER = NOW + timedelta(hours=1)
-GOOD = [service_body(), pod_body(), endpoints_body()]
+GOOD = [service_body(), pod_body(), endpoints_body(), mail_pod_body()]
 TYPES = [str(type_) for type_ in ConditionType]
 TRUST_MAP, ROUTE = ("ConfigMap", "mail-trust"), ("IngressRouteTCP", "mail-smtp")
 
@@ -94,7 +95,7 @@ def test_new_reason_with_the_same_status_is_no_transition() -> None:
         {"conditions": None, "trustedNetworks": None},
         {"conditions": [{}]},
         {"conditions": [{"type": "Ready", "status": "True"}]},
-        {"conditions": [{"type": "MailServerReady", "status": "True", "reason": "X"}]},
+        {"conditions": [{"type": "PortsIsolated", "status": "True", "reason": "X"}]},
         {"conditions": ["rubbish", None]},
         {"unknown": 1},
     ],
@@ -111,7 +112,7 @@ def finding(type_: ConditionType, status: ConditionStatus, reason: Reason) -> Fi
     return Finding(type_, status, reason, f"{type_}: {reason}")
 
 
-@pytest.mark.parametrize("first", range(5))
+@pytest.mark.parametrize("first", range(len(ConditionType) - 1))
 def test_ready_is_the_first_that_fails_in_the_order_of_the_data_path(first: int) -> None:
     findings = [
         finding(

@@ -11,6 +11,7 @@ from tests.unit.worlds import (
     config_map_body,
     endpoints_body,
     judge,
+    mail_pod_body,
     mail_proxy,
     mail_proxy_body,
     node_body,
@@ -25,7 +26,7 @@ from mailproxy.api.status import Reason
 from mailproxy.plan.plan import Problem, World, build_plan
 from mailproxy.plan.status import build_status
 
-GOOD = [service_body(), pod_body(), endpoints_body()]
+GOOD = [service_body(), pod_body(), endpoints_body(), mail_pod_body()]
 FILE_ONLY = [service_body(), pod_body(args=["--configfile=/x"]), endpoints_body()]
 BY_LABEL = {"podSelector": {"matchLabels": {"app": "edge"}}}
 NODE_CIDRS = {"trust": {"from": "NodePodCIDRs"}}
@@ -191,7 +192,7 @@ CASES: list[tuple[str, Reason, list[Body], dict[str, Any], list[str]]] = [
         {},
         ["2001", "`spec.trust.networks`", "Run fewer"],
     ),
-    ("Ready", Reason.READY, GOOD, {}, ["edge, entryPoints, routes and trust"]),
+    ("Ready", Reason.READY, GOOD, {}, ["edge, entryPoints, routes, trust and mail server"]),
 ]
 # Reasons that come from outside the plan: from applying, or with a status that is held.
 FROM_ELSEWHERE = {

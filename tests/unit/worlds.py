@@ -31,6 +31,8 @@ from mailproxy.plan.observed import (
 from mailproxy.plan.plan import CHILD_KINDS, World, build_plan
 from mailproxy.plan.status import Status, build_status
 from mailproxy.plan.trust import needs_nodes
+from mailproxy.plan.wiring import find_target
+from mailproxy.plan.workload import Workload, read_workload
 
 Body = dict[str, Any]
 
@@ -144,6 +146,72 @@ def container_body(
     return body
 
 
+def mail_pod_body(
+    name: str = "dms-0",
+    *,
+    mounts: Sequence[Body] | None = None,
+    volumes: Sequence[Body] | None = None,
+    env: dict[str, str] | None = None,
+    started: str = "2026-07-01T11:00:00Z",
+    **content: Any,
+) -> Body:
+    """A running pod of docker-mailserver; without `mounts` it has those that README names."""
+    if mounts is None:
+        mounts = [
+            *(override_mount(file) for file in ("dovecot.cf", "user-patches.sh")),
+            {"name": "trust", "mountPath": "/etc/mailproxy/trust"},
+        ]
+    if volumes is None:
+        volumes = [config_map_volume("overrides"), config_map_volume("trust")]
+    variables = [{"name": key, "value": value} for key, value in (env or {}).items()]
+    container = {
+        "name": "mail",
+        "image": "docker.io/mailserver/docker-mailserver:15.1.0",
+        "env": variables,
+        "volumeMounts": list(mounts),
+    }
+    options = {"namespace": "mail", "labels": MAIL_LABELS, "containers": [container]} | content
+    body = pod_body(name, ["10.244.2.9"], **options)
+    body["spec"]["volumes"] = list(volumes)
+    statuses = [
+        {"name": c["name"], "state": {"running": {"startedAt": started}}}
+        for c in options["containers"]
+    ]
+    body["status"]["containerStatuses"] = statuses
+    return body
+
+
+def override_mount(file: str, **content: str) -> Body:
+    """A mount of one file of `mail-overrides`."""
+    path = f"/tmp/docker-mailserver/{file}"
+    return {"name": "overrides", "mountPath": path, "subPath": file} | content
+
+
+def config_map_volume(suffix: str, **content: Any) -> Body:
+    """The volume `<suffix>` of the ConfigMap `mail-<suffix>`."""
+    return {"name": suffix, "configMap": {"name": f"mail-{suffix}"} | content}
+
+
+def workload_body(
+    name: str = "dms",
+    kind: str = "Deployment",
+    *,
+    annotations: dict[str, str] | None = None,
+    containers: Sequence[Body] | None = None,
+    **content: Any,
+) -> Body:
+    """A workload that consents to being changed, of which we own nothing; `metadata` adds to it."""
+    notes = {"mailproxy.dev/allow-wiring": "true"} if annotations is None else annotations
+    metadata = {"name": name, "namespace": "mail", "uid": f"uid-{name}", "annotations": notes}
+    pod = {"containers": list(containers or [{"name": "mail"}, {"name": "exporter"}])}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": kind,
+        "metadata": metadata | content.pop("metadata", {}),
+        "spec": {"template": {"metadata": {}, "spec": pod | content}},
+    }
+
+
 def service_body(
     name: str = "traefik",
     namespace: str = "traefik",
@@ -224,6 +292,12 @@ def observe(proxy: MailProxy, objects: Iterable[Body]) -> World:
         for body in _of_kind(bodies, "ConfigMap", proxy.namespace)
         if body["metadata"]["name"] == proxy.spec.mail_server.overrides_from
     ]
+    selector = proxy.spec.mail_server.pod_selector.match_labels
+    mail_pods = tuple(
+        read_pod(body)
+        for body in _of_kind(bodies, "Pod", proxy.namespace)
+        if (body["metadata"].get("labels") or {}).items() >= selector.items()
+    )
     slices = [read_endpoints(body) for body in _of_kind(bodies, "EndpointSlice", proxy.namespace)]
     ours = [piece.ready for piece in slices if piece.owner == proxy.name]
     return World(
@@ -242,7 +316,17 @@ def observe(proxy: MailProxy, objects: Iterable[Body]) -> World:
         client_pods={
             client: _read_pods(bodies, where) for client, where in find_client_pods(proxy).items()
         },
+        mail_pods=mail_pods,
+        workload=_find_workload(proxy, bodies),
     )
+
+
+def _find_workload(proxy: MailProxy, bodies: list[Body]) -> Workload | None:
+    ref = find_target(proxy)
+    if ref is None:
+        return None
+    found = (read_workload(body, ref.kind) for body in _of_kind(bodies, ref.kind, proxy.namespace))
+    return next((workload for workload in found if workload.name == ref.name), None)
 
 
 def judge(proxy: MailProxy, world: World, previous: Status | None = None) -> Status:
@@ -284,7 +368,7 @@ def remembering(proxy: MailProxy, annotation: str) -> Body:
 
 def _read_children(proxy: MailProxy, bodies: list[Body]) -> dict[tuple[str, str], Child]:
     found = [
-        read_child(body, kind)
+        read_config_map(body).child if kind == "ConfigMap" else read_child(body, kind)
         for kind in sorted(CHILD_KINDS)
         for body in _of_kind(bodies, kind, proxy.namespace)
     ]

@@ -25,6 +25,7 @@ class ConditionType(StrEnum):
     ENTRY_POINTS_READY = "EntryPointsReady"
     ROUTES_READY = "RoutesReady"
     TRUST_READY = "TrustReady"
+    MAIL_SERVER_READY = "MailServerReady"
     READY = "Ready"
 
 

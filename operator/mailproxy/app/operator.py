@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import signal
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -57,17 +57,21 @@ async def _run(client: KubeClient, options: Options) -> None:
     watcher = WatcherHealth()
     async with serve_probes(options.port, watcher.find_problems, caches.find_unsynced) as port:
         log.info("probes on port %d", port)
-        workers = run_workers(queue, options.workers, reconciler.reconcile)
+        parts = {
+            "sources": caches.sources.run(),
+            "beliefs": beliefs.run(),
+            "changed workloads": reconciler.wirer.search(queue.add),
+            "workers": run_workers(queue, options.workers, reconciler.reconcile),
+        }
         # Before kopf: it waits for and then cancels every task that is younger than itself.
-        engine = asyncio.create_task(_run_engine(caches, beliefs, workers))
+        engine = asyncio.create_task(_run_engine(parts))
         await _run_shell(client, queue, engine, options.instance)
 
 
-async def _run_engine(caches: Caches, beliefs: Beliefs, workers: Coroutine[Any, Any, None]) -> None:
+async def _run_engine(parts: Mapping[str, Coroutine[Any, Any, None]]) -> None:
     async with asyncio.TaskGroup() as group:
-        group.create_task(caches.sources.run(), name="sources")
-        group.create_task(beliefs.run(), name="beliefs")
-        group.create_task(workers, name="workers")
+        for name, part in parts.items():
+            group.create_task(part, name=name)
 
 
 async def _run_shell(

@@ -13,6 +13,7 @@ from mailproxy.controller.beliefs import Beliefs
 from mailproxy.controller.poke import Poker
 from mailproxy.controller.resources import MAIL_PROXIES
 from mailproxy.controller.stored import StoredProxy
+from mailproxy.controller.wiring import Wirer
 from mailproxy.controller.world import Caches, NotSyncedError
 from mailproxy.engine.workqueue import Result
 from mailproxy.kube.client import KubeClient
@@ -56,6 +57,7 @@ class Reconciler:
         self._recorder = recorder
         self._now = now
         self._applier = Applier(client)
+        self.wirer = Wirer(client)
         self._written: dict[ObjectKey, _Written] = {}
         self._unreported: set[ObjectKey] = set()
 
@@ -64,6 +66,7 @@ class Reconciler:
         stored = self._caches.proxy(key)
         if stored is None or stored.is_deleting:
             self._forget(key)
+            await self.wirer.withdraw_all(key)
             return Result()
         if stored.proxy is None:
             return await self._hold(stored, Reason.INVALID, f"{stored.errors}.")
@@ -93,10 +96,11 @@ class Reconciler:
             self._unreported.add(stored.key)
             return Result(requeue_after=0)
         self._unreported.discard(stored.key)
+        problems = (*outcome.problems, *await self.wirer.apply(proxy, world, plan))
         _, previous = self._newest(stored)
-        status = build_status(proxy, world, plan, outcome.problems, previous, self._now())
+        status = build_status(proxy, world, plan, problems, previous, self._now())
         await self._report(stored, status)
-        due = RECHECK_SECONDS if outcome.problems else _resync_seconds()
+        due = RECHECK_SECONDS if problems else _resync_seconds()
         return Result(requeue_after=due if poke_after is None else min(due, poke_after))
 
     async def _spread_trust(

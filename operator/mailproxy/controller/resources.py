@@ -15,6 +15,7 @@ from mailproxy.plan.observed import (
     read_pod,
     read_service,
 )
+from mailproxy.plan.workload import read_workload
 
 MAIL_PROXIES = Resource(GROUP, VERSION, PLURAL, KIND)
 PODS = Resource("", "v1", "pods", "Pod")
@@ -34,8 +35,18 @@ CHILDREN = {
     )
 }
 
+# Watched and changed only for MailProxies that ask for it, by a right that is granted apart.
+WORKLOADS = {
+    resource.kind: resource
+    for resource in (
+        Resource("apps", "v1", "deployments", "Deployment"),
+        Resource("apps", "v1", "statefulsets", "StatefulSet"),
+    )
+}
+
 PROJECTIONS: dict[Resource, Callable[[dict[str, Any]], Any]] = {
     **{resource: partial(read_child, kind=kind) for kind, resource in CHILDREN.items()},
+    **{resource: partial(read_workload, kind=kind) for kind, resource in WORKLOADS.items()},
     MAIL_PROXIES: read_proxy,
     PODS: read_pod,
     NODES: read_node,

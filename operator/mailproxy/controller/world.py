@@ -14,6 +14,7 @@ from mailproxy.controller.resources import (
     PODS,
     PROJECTIONS,
     SERVICES,
+    WORKLOADS,
 )
 from mailproxy.controller.stored import StoredProxy
 from mailproxy.engine.sources import Sources, Watch
@@ -36,6 +37,8 @@ from mailproxy.plan.observed import (
 )
 from mailproxy.plan.plan import World
 from mailproxy.plan.trust import needs_nodes
+from mailproxy.plan.wiring import find_target
+from mailproxy.plan.workload import Workload
 
 # Neighbours learn of a changed MailProxy a little later, so that a batch of them is one round.
 NEIGHBOUR_DELAY_SECONDS = 0.2
@@ -143,6 +146,7 @@ class Caches:
         if needs_nodes(proxy.spec.trust, pods):
             nodes = {node.name: node for node in self._look(needed, Watch(NODES)).values()}
         mail_pods = tuple(self._look(needed, _mail_pods_watch(proxy)).values())
+        workload, workload_error = self._look_for_workload(needed, proxy)
         stored = self._proxies.objects.values()
         return World(
             others=tuple(s.proxy for s in stored if s.proxy is not None and s.key != key),
@@ -156,7 +160,24 @@ class Caches:
             user_overrides=user_overrides,
             client_pods=client_pods,
             mail_pods=mail_pods,
+            workload=workload,
+            workload_error=workload_error,
         )
+
+    def _look_for_workload(
+        self, needed: set[Watch], proxy: MailProxy
+    ) -> tuple[Workload | None, str]:
+        """Return what is to be changed, or why it cannot be known: all else goes on without it."""
+        ref = find_target(proxy)
+        if ref is None:
+            return None, ""
+        key = ObjectKey(proxy.namespace, ref.name)
+        try:
+            return self._look_for(needed, WORKLOADS[ref.kind], key), ""
+        except NotSyncedError as unknown:
+            if not unknown.problem:
+                raise
+            return None, unknown.problem
 
     def _look_for(self, needed: set[Watch], resource: Resource, key: ObjectKey) -> Any:
         """Return the one object of that name, None when there is none; watched alone."""

@@ -120,15 +120,17 @@ class KubeClient:
         manifest: dict[str, Any],
         *,
         subresource: str | None = None,
+        field_manager: str = FIELD_MANAGER,
+        force: bool = True,
     ) -> dict[str, Any]:
         """Server-side apply `manifest`, which names itself; return the object as it is now.
 
-        What we send is ours, whoever else wants it. Raises FieldNotDeclared when the CRD lacks a
-        field.
+        What we send is ours, whoever else wants it; without `force` a Conflict says that somebody
+        does. Raises FieldNotDeclared when the CRD lacks a field.
         """
         metadata = manifest["metadata"]
         path = resource.path(metadata.get("namespace"), metadata["name"], subresource)
-        query = {"fieldManager": FIELD_MANAGER, "force": "true"}
+        query = {"fieldManager": field_manager, "force": str(force).lower()}
         return await self._write("apply", path, manifest, query)
 
     async def merge_patch(

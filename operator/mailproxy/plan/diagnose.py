@@ -8,6 +8,7 @@ from mailproxy.api.mailproxy import MailProxy
 from mailproxy.api.spec import MailProxySpec, TrustSource
 from mailproxy.api.status import MAX_TRUSTED_NETWORKS, ConditionStatus, ConditionType, Reason
 from mailproxy.plan.clients import Clients
+from mailproxy.plan.diagnose_mail_server import is_about_workload, judge_mail_server
 from mailproxy.plan.edge import BROKEN_VERSION, Edge, RoutedPort
 from mailproxy.plan.manifests import service_name, trust_name
 from mailproxy.plan.observed import Labels
@@ -37,6 +38,7 @@ def find_conditions(
         _judge_entry_points(proxy.spec, plan),
         _judge_routes(proxy, world, plan, problems),
         _judge_trust(proxy, plan, problems),
+        Finding(ConditionType.MAIL_SERVER_READY, *judge_mail_server(proxy, world, plan, problems)),
     ]
     return [*findings, summarize(findings)]
 
@@ -49,7 +51,9 @@ def summarize(findings: Sequence[Finding]) -> Finding:
     for finding in sorted(findings, key=lambda finding: finding.status != _FALSE):
         if finding.status == _FALSE or finding.reason == Reason.PENDING:
             return Finding(ConditionType.READY, finding.status, finding.reason, finding.message)
-    message = "Mail can flow: edge, entryPoints, routes and trust are as they should be."
+    message = (
+        "Mail can flow: edge, entryPoints, routes, trust and mail server are as they should be."
+    )
     return Finding(ConditionType.READY, _TRUE, Reason.READY, message)
 
 
@@ -172,7 +176,8 @@ def _judge_routes(
     if plan.conflict is not None:
         return Finding(type_, _UNKNOWN, Reason.PENDING, "Waits until the spec is accepted.")
     trust = ("ConfigMap", trust_name(proxy))
-    mine = [p for p in problems if p.child != trust and not _is_about_user_files(p)]
+    others = (_is_about_user_files, is_about_workload)
+    mine = [p for p in problems if p.child != trust and not any(is_it(p) for is_it in others)]
     if mine:
         return Finding(type_, _FALSE, mine[0].reason, _explain_problems(mine))
     is_traefik = proxy.spec.edge.type == EdgeType.TRAEFIK

@@ -5,12 +5,13 @@ optional field, or hold null for it) to an immutable value; nothing else of the 
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any
 
 from mailproxy.api.base import GROUP
 from mailproxy.api.networks import NETWORK_RULES, Network
+from mailproxy.plan.volumes import Mount, Volume, read_mounts, read_volumes
 
 Address = IPv4Address | IPv6Address
 Object = Mapping[str, Any]
@@ -34,12 +35,19 @@ class ContainerPort:
 
 @dataclass(frozen=True)
 class Container:
-    """One container; `arguments` are `command` and `args`, `environment` only literal values."""
+    """One container; `arguments` are `command` and `args`, `environment` only literal values.
+
+    `mounts` are those where our files are expected. Only where there is one `started_at` tells
+    when it started, as RFC 3339 text; it is empty while the container does not run.
+    """
 
     image: str
     arguments: tuple[str, ...]
     environment: tuple[tuple[str, str], ...]
     ports: tuple[ContainerPort, ...]
+    name: str = ""
+    mounts: tuple[Mount, ...] = ()
+    started_at: str = ""
 
 
 @dataclass(frozen=True)
@@ -59,6 +67,7 @@ class Pod:
     containers: tuple[Container, ...]
     uid: str = ""
     trust_annotation: str = ""
+    volumes: tuple[Volume, ...] = ()
 
     @property
     def is_live(self) -> bool:
@@ -95,7 +104,10 @@ class Endpoints:
 
 @dataclass(frozen=True)
 class Child:
-    """Identity of an object that carries our label, or has the name of one of our children."""
+    """Identity of an object that carries our label, or has the name of one of our children.
+
+    Of a ConfigMap of ours also the names of its `files`, and when we last changed it (RFC 3339).
+    """
 
     kind: str
     name: str
@@ -104,6 +116,8 @@ class Child:
     controller_uid: str | None
     labels: Labels = ()
     edge_annotation: str = ""
+    files: tuple[str, ...] = ()
+    changed_at: str = ""
 
     def is_owned_by(self, uid: str, name: str) -> bool:
         """Whether the MailProxy `name` with `uid` owns it, or lost only its owner reference."""
@@ -192,6 +206,9 @@ def _networks(texts: Iterable[Any]) -> tuple[Network, ...]:
 def read_pod(body: Object) -> Pod:
     metadata, spec, status = body["metadata"], body.get("spec") or {}, body.get("status") or {}
     addresses = [entry.get("ip") for entry in status.get("podIPs") or []]
+    started = {s["name"]: _read_start(s) for s in status.get("containerStatuses") or []}
+    containers = tuple(_read_container(c, started) for c in spec.get("containers") or [])
+    mounts = [mount for container in containers for mount in container.mounts]
     return Pod(
         namespace=metadata["namespace"],
         name=metadata["name"],
@@ -200,13 +217,20 @@ def read_pod(body: Object) -> Pod:
         addresses=parse_addresses(addresses or [status.get("podIP")]),
         host_network=bool(spec.get("hostNetwork")),
         version_label=(metadata.get("labels") or {}).get("app.kubernetes.io/version") or "",
-        containers=tuple(_read_container(c) for c in spec.get("containers") or []),
         uid=metadata.get("uid") or "",
         trust_annotation=(metadata.get("annotations") or {}).get(TRUST_ANNOTATION) or "",
+        containers=containers,
+        volumes=read_volumes(spec.get("volumes") or [], mounts),
     )
 
 
-def _read_container(body: Object) -> Container:
+def _read_start(container_status: Object) -> str:
+    state = container_status.get("state") or {}
+    return (state.get("running") or {}).get("startedAt") or ""
+
+
+def _read_container(body: Object, started: Mapping[str, str]) -> Container:
+    name, mounts = body.get("name") or "", read_mounts(body)
     environment = {e["name"]: e["value"] for e in body.get("env") or [] if e.get("value")}
     return Container(
         image=body.get("image") or "",
@@ -217,6 +241,9 @@ def _read_container(body: Object) -> Container:
             for port in body.get("ports") or []
             if (port.get("protocol") or "TCP") == "TCP"
         ),
+        name=name,
+        mounts=mounts,
+        started_at=started.get(name, "") if mounts else "",
     )
 
 
@@ -240,12 +267,26 @@ def read_service(body: Object) -> Service:
 def read_config_map(body: Object) -> ConfigMap:
     child = read_child(body, "ConfigMap")
     if child.is_ours:
-        return ConfigMap(child)
+        files = tuple(sorted(body.get("data") or {}))
+        return ConfigMap(replace(child, files=files, changed_at=_find_change(body["metadata"])))
     return ConfigMap(
         child,
         files=tuple(sorted((k, text or "") for k, text in (body.get("data") or {}).items())),
         binary_keys=tuple(sorted(body.get("binaryData") or {})),
     )
+
+
+def _find_change(metadata: Object) -> str:
+    """When our last apply that changed anything was; an apply that changes nothing does not count.
+
+    Source: `managedFields`, which the API server keeps.
+    """
+    times = [
+        entry.get("time") or ""
+        for entry in metadata.get("managedFields") or []
+        if (entry.get("manager"), entry.get("operation")) == (MANAGER, "Apply")
+    ]
+    return max(times, default="")
 
 
 def read_node(body: Object) -> Node:

@@ -18,8 +18,8 @@ from mailproxy.api.spec import Listeners
 from mailproxy.plan.clients import Clients
 from mailproxy.plan.ports import MAIL_SERVICES, Daemon, MailService, find_services
 from mailproxy.plan.trust import sort_networks
+from mailproxy.plan.volumes import TRUST_DIRECTORY
 
-TRUST_DIRECTORY = "/etc/mailproxy/trust"
 TRUST_FILE = "dovecot-trust.conf"
 CLIENTS_FILE = "internal-clients"
 

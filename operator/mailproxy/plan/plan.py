@@ -19,6 +19,7 @@ from mailproxy.plan.overrides import render_overrides, render_trust
 from mailproxy.plan.ports import find_services
 from mailproxy.plan.trust import Trust, as_network, decide_trust, sort_networks
 from mailproxy.plan.user_overrides import find_refusal
+from mailproxy.plan.workload import Workload
 
 ChildId = tuple[str, str]  # kind and name; the namespace is the MailProxy's
 
@@ -38,6 +39,8 @@ class World:
     `mail_pods` are those of `mailServer.podSelector`, finished ones included. `poke_allowed` is
     None as long as no mail pod had to be poked. `beliefs` tells of proxy pods, by their first
     address, whether the mail server believes them, where that is known.
+    `workload` is what `mailServer.workloadRef` names, None when it is not there or not needed;
+    `workload_error` says why it cannot be known.
     """
 
     others: tuple[MailProxy, ...] = ()
@@ -53,6 +56,8 @@ class World:
     mail_pods: tuple[Pod, ...] = ()
     poke_allowed: bool | None = None
     beliefs: Mapping[Address, bool] = field(default_factory=dict)
+    workload: Workload | None = None
+    workload_error: str = ""
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,11 @@ class Plan:
     children: tuple[Manifest, ...]
     kept_kinds: frozenset[str] = frozenset()
     problems: tuple[Problem, ...] = ()
+
+    def find_files(self, name: str) -> tuple[str, ...]:
+        """Names of the files that this plan puts into the ConfigMap `name`; empty if into none."""
+        manifests = (m for m in self.children if child_id(m) == ("ConfigMap", name))
+        return tuple(sorted(file for manifest in manifests for file in manifest["data"]))
 
     def find_stale(self, children: Mapping[ChildId, Child]) -> list[Child]:
         """Children that exist and should not, of the kinds that this plan decides about."""
