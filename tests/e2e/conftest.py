@@ -92,7 +92,7 @@ def standard_scenes(request: pytest.FixtureRequest, cluster: Cluster) -> Scenes:
 def arrivals(
     request: pytest.FixtureRequest, standard_scenes: Scenes
 ) -> dict[Mode, Future[Arrival]]:
-    """A new edge pod in each scene; it is followed for more than a minute, as other tests run."""
+    """A new edge pod in each scene; it is followed as other tests run."""
     pool = ThreadPoolExecutor(len(MODES))
     modes = chosen_modes(request, "arriving_mode")
 
