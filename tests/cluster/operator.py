@@ -3,13 +3,13 @@
 from tests.cluster.cluster import ROOT, Cluster
 from tests.controlplane.api import wait_for
 
-MANIFESTS = ROOT / "manifests" / "default"
+MANIFESTS = ROOT / "manifests" / "live"
 NAMESPACE = "mailproxy-system"
 READY_SECONDS = 60.0
 
 
 def install_operator(cluster: Cluster) -> None:
-    """`kubectl apply -k manifests/default`; returns when the operator is ready."""
+    """`kubectl apply -k manifests/live`; returns when the operator is ready."""
     cluster.run_kubectl("apply", "-k", str(MANIFESTS))
 
     def is_available() -> bool:

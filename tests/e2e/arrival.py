@@ -2,16 +2,15 @@
 
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
-from mailproxy.plan.overrides import TRUST_DIRECTORY, TRUST_FILE
+from mailproxy.plan.overrides import TRUST_FILE
 from tests.cluster.scene import Scene
 from tests.cluster.workloads import PROXY_LABELS, build_pod
 from tests.controlplane.api import wait_for
 
 NEWCOMER = "newcomer"
-MOUNTED = f"{TRUST_DIRECTORY}/{TRUST_FILE}"
 AT_ONCE_SECONDS = 10.0
-KUBELET_SECONDS = 110.0  # it looks again after 60 to 90 s, whoever has changed what
 
 
 @dataclass(frozen=True)
@@ -36,13 +35,21 @@ def watch_arrival(scene: Scene) -> Arrival:
         data = scene.cluster.api.get("ConfigMap", "mail-trust", scene.mail)["data"]
         return addresses <= read_trusted(data[TRUST_FILE])
 
+    mounted = find_mounted(scene)
+
     def in_mount() -> bool:
-        return addresses <= read_trusted(scene.run_in_mail_server("cat", MOUNTED))
+        return addresses <= read_trusted(mounted.read_text())
 
     wait_for(in_config_map, AT_ONCE_SECONDS, f"{addresses} in the ConfigMap")
     mapped = time.monotonic()
-    wait_for(in_mount, KUBELET_SECONDS, f"{addresses} in {MOUNTED}", interval=4)
+    wait_for(in_mount, AT_ONCE_SECONDS, f"{addresses} in {mounted}")
     return Arrival(mapped - began, time.monotonic() - began)
+
+
+def find_mounted(scene: Scene) -> Path:
+    """The file that the mail server's pod has mounted, where the kubelet writes it."""
+    pod = scene.cluster.run / "kubelet" / "pods" / scene.mail_pod()["metadata"]["uid"]
+    return pod / "volumes" / "kubernetes.io~configmap" / "trust" / TRUST_FILE
 
 
 def read_trusted(text: str) -> set[str]:

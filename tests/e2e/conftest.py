@@ -140,7 +140,7 @@ def live_scenes(request: pytest.FixtureRequest, cluster: Cluster) -> Iterator[Sc
 
 @pytest.fixture(scope="session", autouse=True)
 def arrivals(request: pytest.FixtureRequest) -> dict[Mode, Future[Arrival]]:
-    """A new edge pod in each scene; it is followed for more than a minute, as other tests run."""
+    """A new edge pod in each scene; it is followed as other tests run."""
     modes = chosen_modes(request, "arriving_mode")
     if not modes:
         return {}

@@ -193,6 +193,23 @@ async def test_one_child_that_fails_does_not_keep_the_others_from_being_applied(
         assert trusted(server) == ["10.0.0.1", "10.0.0.2"]
 
 
+async def test_mail_pods_are_poked_only_when_the_list_has_been_written(
+    server: FaultServer, client: KubeClient
+) -> None:
+    server.fail("apply", fault_server.status(500, "etcd is away"), forever=True)
+    add_cluster(server)
+    mail_pod = Place("pods", "mail", "dms-0")
+    put(server, mail_pod, {"metadata": {"labels": {"app": "mail"}}, "status": {"phase": "Running"}})
+    async with running(client):
+        await until(lambda: server.count("apply") >= 15)
+        assert server.count("patch") == 0
+        server.heal()
+        await until(lambda: is_ready(server))
+        annotations = server.store.objects[mail_pod]["metadata"]["annotations"]
+        assert annotations == {"mailproxy.dev/trust-hash": status_of(server, "mail")["trustHash"]}
+        assert server.count("patch") == 1
+
+
 async def test_it_waits_as_long_as_the_server_asks(server: FaultServer, client: KubeClient) -> None:
     server.fail("apply", *[fault_server.status(429, "slowly", retry_after=1)] * 5)
     add_cluster(server)

@@ -15,8 +15,9 @@ from mailproxy.kube.events import EVENTS
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 MANIFESTS = REPOSITORY / "manifests"
-PARTS = ("crd", "rbac", "operator", "default")
+PARTS = ("crd", "rbac", "operator")
 COMPONENTS = sorted(path.name for path in (MANIFESTS / "components").iterdir())
+CHOICES = ("default", "live")  # what users install
 IMAGE = "ghcr.io/mailproxy/mailproxy-operator"
 
 
@@ -28,7 +29,9 @@ def resources_of(folder: Path) -> list[Path]:
     return [folder / name for name in read(folder / "kustomization.yaml")["resources"]]
 
 
-@pytest.mark.parametrize("part", [*PARTS, *(f"components/{name}" for name in COMPONENTS)])
+@pytest.mark.parametrize(
+    "part", [*PARTS, *CHOICES, *(f"components/{name}" for name in COMPONENTS)]
+)
 def test_kustomization_names_what_is_there_and_all_of_it(part: str) -> None:
     folder = MANIFESTS / part
     named = resources_of(folder)
@@ -40,7 +43,25 @@ def test_kustomization_names_what_is_there_and_all_of_it(part: str) -> None:
 
 def test_default_installs_every_part() -> None:
     named = {path.resolve() for path in resources_of(MANIFESTS / "default")}
-    assert named == {MANIFESTS / part for part in PARTS if part != "default"}
+    assert named == {MANIFESTS / part for part in PARTS}
+
+
+def test_live_is_the_default_and_the_right_to_poke() -> None:
+    kustomization = read(MANIFESTS / "live" / "kustomization.yaml")
+    assert kustomization["resources"] == ["../default"]
+    assert kustomization["components"] == ["../components/poke"]
+
+
+def test_policy_guards_the_account_that_gets_the_right_to_poke() -> None:
+    folder = MANIFESTS / "components" / "poke"
+    (subject,) = read(folder / "cluster-role-binding.yaml")["subjects"]
+    account = read(MANIFESTS / "rbac" / "service-account.yaml")["metadata"]
+    assert (subject["namespace"], subject["name"]) == (account["namespace"], account["name"])
+    (condition,) = read(folder / "policy.yaml")["spec"]["matchConditions"]
+    (pattern,) = re.findall(r"'(.*)'", condition["expression"])
+    user = f"system:serviceaccount:{account['namespace']}:{account['name']}"
+    assert re.search(pattern, user)
+    assert not re.search(pattern, f"{user}2")
 
 
 @pytest.mark.parametrize("name", COMPONENTS)

@@ -110,14 +110,14 @@ class Reconciler:
 
         Returns the world with what is known of both, and the seconds until the next poke.
         """
-        world = replace(world, beliefs=self._beliefs.find(key))
         trust_hash, poke_after = find_trust_hash(proxy, plan), None
+        self._beliefs.want(key, find_targets(proxy, world, plan), trust_hash)
+        world = replace(world, beliefs=self._beliefs.find(key))
         is_written = outcome.is_done(("ConfigMap", trust_name(proxy)))
         if trust_hash and is_written and wants_pokes(proxy, plan):
             poke_after = await self._poker.poke(
                 key, world.mail_pods, trust_hash, doubted=is_doubted(world, plan)
             )
-        self._beliefs.want(key, find_targets(proxy, world, plan), trust_hash)
         return replace(world, poke_allowed=self._poker.is_allowed(key.namespace)), poke_after
 
     async def _hold(self, stored: StoredProxy, reason: Reason, message: str) -> Result:
