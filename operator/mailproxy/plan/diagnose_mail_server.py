@@ -53,7 +53,7 @@ def judge_mail_server(
     for reason, message in _find_advice(world, proxy, pods):
         return Verdict(ConditionStatus.TRUE, reason, message)
     names = ", ".join(pod.name for pod in pods)
-    message = f"{names}: mailproxy's files are mounted as they should be and in effect."
+    message = f"Every pod of the mail server ({names}) has started with mailproxy's files."
     return Verdict(ConditionStatus.TRUE, Reason.MOUNTED, message)
 
 
