@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.cluster.images import TOOLS_IMAGE, TRAEFIK_IMAGE
 from tests.controlplane.api import Manifest
-from tests.controlplane.edge import ENTRY_POINTS, MAIL_LABELS
+from tests.controlplane.edge import ENTRY_POINTS, MAIL_LABELS, build_mounts
 
 PROBE_SECONDS = 5
 START_SECONDS = 120
@@ -140,6 +140,7 @@ def build_mail_server(
     hostname: str = "mail.example.com",
     env: Mapping[str, str] | None = None,
     labels: Mapping[str, str] = MAIL_LABELS,
+    consents: bool = False,
 ) -> list[Manifest]:
     """The mail server, with the files of a MailProxy mounted as README says, and its plain Service.
 
@@ -148,14 +149,12 @@ def build_mail_server(
         proxy: Name of the MailProxy.
         name: Its own; `<proxy>-server` without.
         env: docker-mailserver's settings, such as `PERMIT_DOCKER`.
+        consents: It mounts none of these files, and lets the operator do that.
     """
     name = name or f"{proxy}-server"
     accounts = f"{name}-accounts"
     folder = "/tmp/docker-mailserver"
-    mounts = [
-        {"name": "overrides", "mountPath": f"{folder}/{file}", "subPath": file}
-        for file in sorted(overrides)
-    ]
+    mounts, volumes = ([], []) if consents else build_mounts(proxy, sorted(overrides))
     pod = {
         "terminationGracePeriodSeconds": 2,
         "containers": [
@@ -175,19 +174,20 @@ def build_mail_server(
                         "mountPath": f"{folder}/postfix-accounts.cf",
                         "subPath": "postfix-accounts.cf",
                     },
-                    {"name": "trust", "mountPath": "/etc/mailproxy/trust"},
                 ],
             }
         ],
         "volumes": [
-            {"name": "overrides", "configMap": {"name": f"{proxy}-overrides"}},
-            {"name": "trust", "configMap": {"name": f"{proxy}-trust"}},
+            *volumes,
             {"name": "accounts", "configMap": {"name": accounts}},
         ],
     }
+    deployment = build_deployment(namespace, name, labels, pod)
+    if consents:
+        deployment["metadata"]["annotations"] = {"mailproxy.dev/allow-wiring": "true"}
     return [
         build_config_map(namespace, accounts, {"postfix-accounts.cf": render_accounts()}),
-        build_deployment(namespace, name, labels, pod),
+        deployment,
         build_service(namespace, name, labels, PORT_NUMBERS),
     ]
 

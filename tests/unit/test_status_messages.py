@@ -42,6 +42,7 @@ OWN_FILES = {"mailServer": selecting(app="mail") | {"overridesFrom": "own"}}
 broken = config_map_body("own", data={"dovecot.cf": "mail_debug = yes\n}\n"})
 overrides = remembering(mail_proxy(), "")
 overrides["metadata"]["name"] = "mail-overrides"
+ipv4_server = mail_pod_body(env={"POSTFIX_INET_PROTOCOLS": "ipv4"})
 
 CASES: list[tuple[str, Reason, list[Body], dict[str, Any], list[str]]] = [
     ("Accepted", Reason.ACCEPTED, GOOD, {}, ["spec", "older MailProxy"]),
@@ -192,12 +193,52 @@ CASES: list[tuple[str, Reason, list[Body], dict[str, Any], list[str]]] = [
         {},
         ["2001", "`spec.trust.networks`", "Run fewer"],
     ),
+    ("MailServerReady", Reason.MOUNTED, GOOD, {}, ["dms-0"]),
+    ("MailServerReady", Reason.PENDING, [RIVAL, *GOOD], {}, ["accepted"]),
+    (
+        "MailServerReady",
+        Reason.NO_MAIL_SERVER_PODS,
+        GOOD[:3],
+        {},
+        [
+            "app.kubernetes.io/name=docker-mailserver in namespace mail",
+            "`spec.mailServer.podSelector`",
+            "start",
+        ],
+    ),
+    (
+        "MailServerReady",
+        Reason.OVERRIDES_NOT_MOUNTED,
+        [mail_pod_body(mounts=[])],
+        {},
+        ["Pod dms-0", "mail-overrides", "volumeMounts", "`spec.mailServer.wiring: Inject`"],
+    ),
+    (
+        "MailServerReady",
+        Reason.IPV6_DISABLED,
+        [service_body(), pod_body(ips=["fd00::1"]), ipv4_server],
+        {},
+        ["Pod dms-0", "POSTFIX_INET_PROTOCOLS=ipv4", "Set POSTFIX_INET_PROTOCOLS to all"],
+    ),
+    (
+        "MailServerReady",
+        Reason.PERMIT_DOCKER,
+        [mail_pod_body(env={"PERMIT_DOCKER": "host"})],
+        {},
+        ["Pod dms-0", "PERMIT_DOCKER=host", "port 25", "PROXY ports give no such right", "none"],
+    ),
     ("Ready", Reason.READY, GOOD, {}, ["edge, entryPoints, routes, trust and mail server"]),
 ]
 # Reasons that come from outside the plan: from applying, or with a status that is held.
 FROM_ELSEWHERE = {
     *(Reason.INVALID, Reason.SUSPENDED, Reason.UNOBSERVABLE),
     *(Reason.CRD_MISSING, Reason.CRD_OUTDATED, Reason.NOT_OWNED, Reason.REFUSED),
+    *(Reason.WIRING_NOT_ALLOWED, Reason.WORKLOAD_NOT_FOUND),
+}
+# Theirs are in test_mail_server_ready.py, with what they come of.
+TOLD_ELSEWHERE = {
+    *(Reason.RESTART_PENDING, Reason.RELOAD_PENDING, Reason.POKE_NOT_ALLOWED),
+    Reason.PLAIN_CLIENTS_REJECTED,
 }
 
 
@@ -219,7 +260,7 @@ def test_message_names_object_field_and_remedy(
 
 
 def test_every_reason_has_a_case() -> None:
-    assert {reason for _, reason, *_ in CASES} | FROM_ELSEWHERE == set(Reason)
+    assert {reason for _, reason, *_ in CASES} | FROM_ELSEWHERE | TOLD_ELSEWHERE == set(Reason)
 
 
 def test_missing_crd_is_told_with_the_number_of_routes_that_wait() -> None:

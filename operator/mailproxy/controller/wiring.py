@@ -7,7 +7,7 @@ import logging
 import random
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from mailproxy.api.mail_server import WorkloadRef
 from mailproxy.api.mailproxy import MailProxy
@@ -36,18 +36,20 @@ SEARCH_RETRY_SECONDS = (5, 10)
 
 @dataclass(frozen=True)
 class _Applied:
-    """What was applied, and the workload's fingerprints before and after it.
+    """What was applied, and the workload's fingerprint after it.
 
-    A cache that still shows one from before is merely behind: our write is on its way there.
+    A cache that still shows the workload as it was before is merely behind: our write is on its
+    way there. That state may come back with another generation: then somebody undid our write.
     """
 
     digest: str
-    before: frozenset[str]
+    before: frozenset[tuple[str, int]]
     after: str
 
-    def seen_at(self, fingerprint: str) -> "_Applied":
-        """Forget what was before as soon as our write has been seen."""
-        return replace(self, before=frozenset()) if fingerprint == self.after else self
+    def covers(self, digest: str, workload: Workload) -> bool:
+        """Whether this is what is to be applied, and `workload` has it or will be seen with it."""
+        seen = (workload.fingerprint, workload.generation)
+        return digest == self.digest and (workload.fingerprint == self.after or seen in self.before)
 
 
 class Wirer:
@@ -95,12 +97,7 @@ class Wirer:
         if manifest is None or isinstance(manifest, Problem):
             return manifest
         record, digest = self._applied.get(key), _digest(manifest)
-        if (
-            record
-            and record.digest == digest
-            and seen.fingerprint in {*record.before, record.after}
-        ):
-            self._applied[key] = record.seen_at(seen.fingerprint)
+        if record and record.covers(digest, seen):
             return None
         # The consent counts that is there when we write, and the version makes sure of that.
         body = await self._client.get(WORKLOADS[seen.kind], seen.namespace, seen.name)
@@ -112,7 +109,7 @@ class Wirer:
             return manifest
         after = await self._write(manifest, now, body["metadata"]["resourceVersion"])
         self._wired[key].add((now.kind, now.name))
-        before = frozenset({seen.fingerprint, now.fingerprint})
+        before = frozenset({(w.fingerprint, w.generation) for w in (seen, now)})
         self._applied[key] = _Applied(digest, before, after.fingerprint)
         if after.fingerprint != now.fingerprint:
             log.info("%s/%s: changed %s", proxy.namespace, proxy.name, now)

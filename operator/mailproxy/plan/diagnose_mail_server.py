@@ -53,7 +53,7 @@ def judge_mail_server(
     for reason, message in _find_advice(world, proxy, pods):
         return Verdict(ConditionStatus.TRUE, reason, message)
     names = ", ".join(pod.name for pod in pods)
-    message = f"{names}: mailproxy's files are mounted as they should be and in effect."
+    message = f"Every pod of the mail server ({names}) has started with mailproxy's files."
     return Verdict(ConditionStatus.TRUE, Reason.MOUNTED, message)
 
 
@@ -122,7 +122,7 @@ def _explain_mounts(proxy: MailProxy, pod: Pod, wanted: Wanted) -> str:
             " that it makes from now on have them; delete this one if it stays."
         )
     lines = render_manifest_lines(pod, container, gaps, wanted)
-    return f"{faults} Add to its pod template: {lines}; or set `spec.mailServer.wiring: Inject`."
+    return f"{faults} Its pod template must have: {lines}; or set `spec.mailServer.wiring: Inject`."
 
 
 def _explain_age(proxy: MailProxy, pod: Pod, changed_at: str) -> str:

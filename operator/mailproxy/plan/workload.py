@@ -23,13 +23,15 @@ class Workload:
     `consents` tells whether its owner lets us, `wired_by` which MailProxy its label names, and
     `is_wired` whether we own anything in it. `mounts` are those of each container where our files
     belong, without our own. `volumes` are those of ours that somebody else made. `fingerprint`
-    changes with everything of which we might own a part.
+    is that of everything of which we might own a part; `generation` grows with each change of the
+    spec, whosever it is.
     """
 
     kind: str
     namespace: str
     name: str
     uid: str
+    generation: int
     consents: bool
     wired_by: str
     is_wired: bool
@@ -69,6 +71,7 @@ def read_workload(body: Mapping[str, Any], kind: str) -> Workload:
         namespace=metadata["namespace"],
         name=metadata["name"],
         uid=metadata["uid"],
+        generation=metadata.get("generation") or 0,
         consents=notes.get(CONSENT_ANNOTATION) == "true",
         wired_by=labels.get(WIRED_BY_LABEL) or "",
         is_wired=bool(fields),

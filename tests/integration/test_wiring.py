@@ -1,0 +1,516 @@
+"""`wiring: Inject`: the operator mounts its files into a workload that consents, and nothing else.
+
+It runs as its own ServiceAccount, installed with `manifests/components/wiring` in a namespace of
+its user's choice.
+"""
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from tests.controlplane.api import Api, ApiStatus, Manifest, wait_for
+from tests.controlplane.audit import AuditLog
+from tests.controlplane.binaries import Binaries
+from tests.controlplane.crds import traefik_crds
+from tests.controlplane.edge import MAIL_LABELS, delete_pod
+from tests.controlplane.server import ControlPlane
+from tests.integration.scene import SETTLE_SECONDS, Scene
+from tests.operator_process import OperatorProcess
+
+MANIFESTS = Path(__file__).resolve().parents[2] / "manifests"
+SYSTEM = "elsewhere"  # `namespace:` of a user's own kustomization
+OPERATOR = "mailproxy-operator"
+BINDING = "mailproxy-operator-wiring"
+CONSENT = "mailproxy.dev/allow-wiring"
+MANAGER = "mailproxy-wiring"
+KINDS = ("Deployment", "StatefulSet")
+WORKLOADS = ("deployments", "statefulsets")
+RIGHT_SECONDS = 60.0  # we look again every 30 s
+
+
+class Installation(NamedTuple):
+    """A control plane with mailproxy and the component, and the operator's process."""
+
+    plane: ControlPlane
+    api: Api
+    audit: AuditLog
+    operator: OperatorProcess
+
+    def writes(self) -> list[Any]:
+        """What the operator has written to workloads."""
+        return [w for w in self.audit.writes() if w.resource in WORKLOADS]
+
+
+@pytest.fixture(scope="module")
+def installed(
+    binaries: Binaries, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Installation]:
+    """Of this module alone, as its audit log is read."""
+    folder = tmp_path_factory.mktemp("wiring")
+    install = folder / "install"
+    install.mkdir()
+    base = os.path.relpath(MANIFESTS, install)
+    text = {
+        "namespace": SYSTEM,
+        "resources": [f"{base}/default"],
+        "components": [f"{base}/components/wiring"],
+    }
+    (install / "kustomization.yaml").write_text(json.dumps(text))
+    audit = AuditLog(folder)
+    with ControlPlane(
+        folder, binaries=binaries, crds=traefik_crds(), extra_apiserver_args=audit.arguments
+    ) as plane:
+        plane.run_kubectl("apply", "-k", str(install))
+        again = plane.run_kubectl("apply", "-k", str(install)).stdout
+        assert {line.split()[-1] for line in again.splitlines()} == {"unchanged"}, again
+        kubeconfig = plane.service_account_kubeconfig(SYSTEM, OPERATOR)
+        with OperatorProcess(kubeconfig, plane.logs / "operator.log") as operator:
+            yield Installation(plane, Api(plane.kubeconfig), audit, operator)
+            assert "Traceback" not in operator.log, operator.log
+
+
+@pytest.fixture
+def scene(installed: Installation) -> Iterator[Scene]:
+    """An edge, and a namespace for a mail server."""
+    if installed.operator.has_ended:
+        installed.operator.start()
+    scene = Scene(installed.api)
+    scene.add_edge("10.1.0.1")
+    yield scene
+    scene.tear_down()
+
+
+def workload(scene: Scene, kind: str = "Deployment", *, consents: bool = True) -> Manifest:
+    """The user's manifest of a mail server with a volume and a mount of its own."""
+    container = {
+        "name": "mail",
+        "image": "mailserver",
+        "env": [{"name": "LOG_LEVEL", "value": "info"}],
+        "volumeMounts": [{"name": "data", "mountPath": "/var/mail"}],
+    }
+    pod = {
+        "containers": [container, {"name": "exporter", "image": "exporter"}],
+        "volumes": [{"name": "data", "emptyDir": {}}],
+    }
+    own = {"strategy": {"type": "Recreate"}} if kind == "Deployment" else {"serviceName": "dms"}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": kind,
+        "metadata": {
+            "name": "dms",
+            "namespace": scene.mail,
+            "annotations": {CONSENT: "true"} if consents else {"note": "mine"},
+        },
+        "spec": own
+        | {
+            "selector": {"matchLabels": MAIL_LABELS},
+            "template": {"metadata": {"labels": MAIL_LABELS}, "spec": pod},
+        },
+    }
+
+
+def mail_server(kind: str = "Deployment", name: str = "dms", **content: Any) -> Manifest:
+    """`spec.mailServer` of a MailProxy that wants its files mounted."""
+    reference = {"kind": kind, "name": name}
+    wanted = {"podSelector": {"matchLabels": MAIL_LABELS}, "workloadRef": reference}
+    return wanted | {"wiring": "Inject"} | content
+
+
+def read(scene: Scene, kind: str = "Deployment", name: str = "dms") -> Manifest:
+    return scene.api.get(kind, name, scene.mail)
+
+
+def as_written(manifest: Manifest) -> Manifest:
+    """A workload without what controllers and the API server note about it."""
+    kept = deepcopy(manifest)
+    for field in ("managedFields", "generation", "resourceVersion", "creationTimestamp", "uid"):
+        kept["metadata"].pop(field, None)
+    notes = kept["metadata"].get("annotations", {})
+    for note in ("deployment.kubernetes.io/revision", LAST_APPLIED):
+        notes.pop(note, None)
+    if not notes:
+        kept["metadata"].pop("annotations", None)
+    kept.pop("status", None)
+    return kept
+
+
+LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+
+
+def is_wired(manifest: Manifest) -> bool:
+    return any(entry["manager"] == MANAGER for entry in manifest["metadata"]["managedFields"])
+
+
+def wait_until_wired(scene: Scene, kind: str = "Deployment", name: str = "dms") -> Manifest:
+    def look() -> Manifest | None:
+        found = read(scene, kind, name)
+        return found if is_wired(found) else None
+
+    found = wait_for(look, SETTLE_SECONDS, lambda: scene.status().get("conditions"))
+    assert found
+    return found
+
+
+def wait_until_as_before(scene: Scene, before: Manifest, kind: str = "Deployment") -> None:
+    wait_for(
+        lambda: as_written(read(scene, kind)) == as_written(before),
+        SETTLE_SECONDS,
+        lambda: as_written(read(scene, kind)),
+    )
+    assert not is_wired(read(scene, kind))
+
+
+def our_mounts(manifest: Manifest) -> dict[str, str]:
+    """Our mounts in the first container: path to file, empty for a directory."""
+    mounts = manifest["spec"]["template"]["spec"]["containers"][0]["volumeMounts"]
+    ours = [mount for mount in mounts if mount["name"].startswith("mailproxy-")]
+    return {mount["mountPath"]: mount.get("subPath", "") for mount in ours}
+
+
+MOUNTS = {
+    "/tmp/docker-mailserver/dovecot.cf": "dovecot.cf",
+    "/tmp/docker-mailserver/user-patches.sh": "user-patches.sh",
+    "/etc/mailproxy/trust": "",
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_exactly_our_volumes_and_mounts_appear_and_go_again(scene: Scene, kind: str) -> None:
+    before = scene.api.apply(workload(scene, kind), field_manager="user")
+    scene.apply(mailServer=mail_server(kind))
+    wired = wait_until_wired(scene, kind)
+    assert our_mounts(wired) == MOUNTS
+    if kind == "StatefulSet":  # it does not replace a pod that never became ready
+        delete_pod(scene.api, "dms-0", scene.mail)
+    scene.wait_for_condition("MailServerReady", "True", "Mounted")
+
+    expected = as_written(before)
+    expected["metadata"].setdefault("labels", {})["mailproxy.dev/wired-by"] = "mail"
+    pod = expected["spec"]["template"]["spec"]
+    for suffix in ("overrides", "trust"):
+        source = {"name": f"mail-{suffix}", "defaultMode": 420}
+        pod["volumes"].append({"name": f"mailproxy-{suffix}", "configMap": source})
+    pod["containers"][0]["volumeMounts"] += [
+        {"name": "mailproxy-overrides", "mountPath": path, "subPath": file}
+        if file
+        else {"name": "mailproxy-trust", "mountPath": path}
+        for path, file in MOUNTS.items()
+    ]
+    assert by_name(as_written(wired)) == by_name(expected)
+
+    scene.apply(mailServer=mail_server(kind, wiring="Manual"))
+    wait_until_as_before(scene, before, kind)
+
+
+def by_name(manifest: Manifest) -> Manifest:
+    """The same, with mounts and volumes in one order."""
+    pod = manifest["spec"]["template"]["spec"]
+    pod["volumes"].sort(key=lambda volume: str(volume["name"]))
+    for container in pod["containers"]:
+        container.get("volumeMounts", []).sort(key=lambda mount: str(mount["mountPath"]))
+    return manifest
+
+
+@pytest.mark.parametrize("side", ["server", "client"])
+def test_user_and_operator_apply_side_by_side(
+    scene: Scene, installed: Installation, side: str
+) -> None:
+    flags = ["--server-side"] if side == "server" else []
+
+    def kubectl_apply(manifest: Manifest) -> None:
+        installed.plane.run_kubectl("apply", *flags, "-f", "-", input=json.dumps(manifest))
+
+    manifest = workload(scene)
+    kubectl_apply(manifest)
+    scene.apply(mailServer=mail_server())
+    wired = wait_until_wired(scene)
+    kubectl_apply(manifest)
+    assert as_written(read(scene)) == as_written(wired)
+    assert is_wired(read(scene))
+
+    pod = manifest["spec"]["template"]["spec"]
+    pod["containers"][0]["image"] = "mailserver:2"
+    pod["containers"][0]["volumeMounts"] = [{"name": "state", "mountPath": "/var/mail-state"}]
+    pod["volumes"] = [{"name": "state", "emptyDir": {}}]
+    kubectl_apply(manifest)
+    changed = read(scene)
+    assert our_mounts(changed) == MOUNTS
+    container = changed["spec"]["template"]["spec"]["containers"][0]
+    assert container["image"] == "mailserver:2"
+    assert {m["mountPath"] for m in container["volumeMounts"]} == {*MOUNTS, "/var/mail-state"}
+    scene.wait_for_condition("MailServerReady", "True", "Mounted")
+
+    # Ours changes too: two mounts go, one comes, and theirs stay.
+    scene.apply(mailServer=mail_server(), listeners="Shared")
+    shared = "/tmp/docker-mailserver/postfix-master.cf"
+    wait_for(lambda: shared in our_mounts(read(scene)), SETTLE_SECONDS)
+    scene.apply(mailServer=mail_server(wiring="Manual"))
+    wait_for(lambda: not is_wired(read(scene)), SETTLE_SECONDS)
+    container = read(scene)["spec"]["template"]["spec"]["containers"][0]
+    assert [m["mountPath"] for m in container["volumeMounts"]] == ["/var/mail-state"]
+
+
+def name_another(scene: Scene) -> None:
+    other = workload(scene)
+    other["metadata"]["name"] = "other"
+    scene.api.apply(other)
+    scene.apply(mailServer=mail_server(name="other"))
+    wait_until_wired(scene, name="other")
+
+
+def take_consent_back(scene: Scene) -> None:
+    patch = {"metadata": {"annotations": {CONSENT: None}}}
+    scene.api.merge_patch("Deployment", "dms", patch, scene.mail)
+
+
+WITHDRAWALS: dict[str, Callable[[Scene], object]] = {
+    "deletion": lambda scene: scene.api.delete("MailProxy", "mail", scene.mail),
+    "deletion in the foreground": lambda scene: scene.api.delete(
+        "MailProxy", "mail", scene.mail, propagation="Foreground"
+    ),
+    "another workload": name_another,
+    "no consent any more": take_consent_back,
+}
+
+
+@pytest.mark.parametrize("way", WITHDRAWALS)
+def test_all_is_taken_out_again(scene: Scene, way: str) -> None:
+    before = scene.api.apply(workload(scene), field_manager="user")
+    scene.apply(mailServer=mail_server())
+    wait_until_wired(scene)
+    WITHDRAWALS[way](scene)
+    if way == "no consent any more":
+        del before["metadata"]["annotations"]
+        scene.wait_for_condition("MailServerReady", "False", "WiringNotAllowed")
+    wait_until_as_before(scene, before)
+
+
+def test_all_is_taken_out_though_the_operator_was_down_at_the_deletion(
+    scene: Scene, installed: Installation
+) -> None:
+    before = scene.api.apply(workload(scene), field_manager="user")
+    scene.apply(mailServer=mail_server())
+    wait_until_wired(scene)
+    installed.operator.stop()
+    scene.api.delete("MailProxy", "mail", scene.mail)
+    assert is_wired(read(scene))
+    installed.operator.start()
+    wait_until_as_before(scene, before)
+
+
+def test_workload_of_a_mail_proxy_that_is_there_stays_as_it_is_over_a_restart(
+    scene: Scene, installed: Installation
+) -> None:
+    scene.api.apply(workload(scene), field_manager="user")
+    scene.apply(mailServer=mail_server())
+    wait_until_wired(scene)
+    scene.wait_for_condition("MailServerReady", "True", "Mounted")
+    before = read(scene)["metadata"]
+    installed.operator.stop()
+    installed.operator.start()
+    scene.apply(mailServer=mail_server(), hostname="other.example.com")
+    scene.wait_for_condition("MailServerReady", "True", "Mounted")
+    after = read(scene)["metadata"]
+    assert after["generation"] == before["generation"]
+    assert [e for e in after["managedFields"] if e["manager"] == MANAGER] == [
+        e for e in before["managedFields"] if e["manager"] == MANAGER
+    ]
+
+
+def test_second_reconcile_writes_nothing(scene: Scene, installed: Installation) -> None:
+    scene.api.apply(workload(scene), field_manager="user")
+    scene.apply(mailServer=mail_server())
+    wait_until_wired(scene)
+    scene.wait_for_condition("MailServerReady", "True", "Mounted")
+    written = len(installed.writes())
+    for number in range(5):
+        scene.apply(mailServer=mail_server(), hostname=f"host{number}.example.com")
+        scene.wait_for_condition("MailServerReady", "True", "Mounted")
+    assert installed.writes()[written:] == []
+
+
+def test_what_somebody_takes_out_comes_back(scene: Scene) -> None:
+    manifest = scene.api.apply(workload(scene), field_manager="user")
+    scene.apply(mailServer=mail_server())
+    wait_until_wired(scene)
+    path = f"/apis/apps/v1/namespaces/{scene.mail}/deployments/dms"
+    del manifest["metadata"]["resourceVersion"]
+    scene.api.request("PUT", path, manifest)
+    wait_until_wired(scene)
+    assert our_mounts(read(scene)) == MOUNTS
+
+
+def test_nothing_is_changed_without_consent(scene: Scene, installed: Installation) -> None:
+    before = scene.api.apply(workload(scene, consents=False), field_manager="user")
+    scene.apply(mailServer=mail_server())
+    told = scene.wait_for_condition("MailServerReady", "False", "WiringNotAllowed")["message"]
+    command = f"kubectl annotate deployment dms -n {scene.mail} {CONSENT}=true"
+    assert command in told
+    assert as_written(read(scene)) == as_written(before)
+    installed.plane.run_kubectl(*command.split()[1:])
+    wait_until_wired(scene)
+    scene.wait_for_condition("MailServerReady", "True", "Mounted")
+
+
+def test_workload_that_is_missing_is_told_and_found_when_it_comes(scene: Scene) -> None:
+    scene.apply(mailServer=mail_server())
+    scene.wait_for_condition("MailServerReady", "False", "WorkloadNotFound")
+    scene.api.apply(workload(scene), field_manager="user")
+    wait_until_wired(scene)
+
+
+def test_container_that_is_missing_is_told(scene: Scene) -> None:
+    scene.api.apply(workload(scene), field_manager="user")
+    scene.apply(mailServer=mail_server(containerName="dovecot"))
+    told = scene.wait_for_condition("MailServerReady", "False", "WorkloadNotFound")["message"]
+    assert "has no container `dovecot`, but mail, exporter" in told
+    scene.apply(mailServer=mail_server(containerName="exporter"))
+    wired = wait_until_wired(scene)["spec"]["template"]["spec"]["containers"]
+    assert {m["mountPath"] for m in wired[1]["volumeMounts"]} == MOUNTS.keys()
+
+
+def test_workload_of_another_mail_proxy_is_left_to_it(scene: Scene) -> None:
+    scene.api.apply(workload(scene), field_manager="user")
+    scene.apply(mailServer=mail_server())
+    wired = wait_until_wired(scene)
+    second = mail_server(podSelector={"matchLabels": {"app": "second"}})
+    scene.apply("second", mailServer=second, ports=[{"name": "sieve"}])
+    told = scene.wait_for_condition("MailServerReady", "False", "WiringNotAllowed", "second")
+    assert "changed for MailProxy mail already" in told["message"]
+    assert as_written(read(scene)) == as_written(wired)
+
+
+def test_mount_of_the_users_is_not_overwritten(scene: Scene) -> None:
+    manifest = workload(scene)
+    path = "/tmp/docker-mailserver/dovecot.cf"
+    mounts = manifest["spec"]["template"]["spec"]["containers"][0]["volumeMounts"]
+    mounts.append({"name": "data", "mountPath": path, "subPath": "dovecot.cf"})
+    before = scene.api.apply(manifest, field_manager="user")
+    scene.apply(mailServer=mail_server())
+    told = scene.wait_for_condition("MailServerReady", "False", "OverridesNotMounted")["message"]
+    assert f"mounts its volume data at {path}" in told
+    assert as_written(read(scene)) == as_written(before)
+    mounts.pop()
+    scene.api.apply(manifest, field_manager="user")
+    wait_until_wired(scene)
+
+
+def test_change_of_trust_restarts_the_workload_where_the_user_wants_that(scene: Scene) -> None:
+    before = scene.api.apply(workload(scene), field_manager="user")
+    scene.apply(mailServer=mail_server(wiring="Manual", trustUpdate="Restart"))
+
+    def seen() -> str:
+        template = read(scene)["spec"]["template"]["metadata"]
+        return str(template.get("annotations", {}).get("mailproxy.dev/trust-hash"))
+
+    def is_current() -> bool:
+        return seen() == scene.status().get("trustHash")
+
+    wait_for(is_current, SETTLE_SECONDS, seen)
+    first = seen()
+    scene.add_proxy_pod("traefik-9", "10.1.0.9")
+    wait_for(lambda: is_current() and seen() != first, SETTLE_SECONDS, seen)
+    assert our_mounts(read(scene)) == {}
+    scene.apply(mailServer=mail_server(wiring="Manual"))
+    wait_until_as_before(scene, before)
+
+
+def test_without_the_component_all_else_works_and_the_condition_names_it(
+    scene: Scene, installed: Installation
+) -> None:
+    binding = installed.api.get("ClusterRoleBinding", BINDING)
+    installed.operator.stop()
+    installed.api.delete("ClusterRoleBinding", BINDING)
+    try:
+        installed.operator.start()
+        scene.api.apply(workload(scene), field_manager="user")
+        scene.apply(mailServer=mail_server())
+        told = scene.wait_for_condition("MailServerReady", "False", "WiringNotAllowed")["message"]
+        assert "install manifests/components/wiring" in told
+        scene.wait_for_trust("10.1.0.1")
+        scene.add_proxy_pod("traefik-9", "10.1.0.9")
+        scene.wait_for_trust("10.1.0.1", "10.1.0.9")
+    finally:
+        del binding["metadata"]["resourceVersion"], binding["metadata"]["uid"]
+        installed.api.create(binding)
+    wait_for(lambda: is_wired(read(scene)), RIGHT_SECONDS)
+
+
+class Account:
+    """The operator's account in the hands of somebody who does what he likes with it."""
+
+    def __init__(self, installed: Installation, scene: Scene) -> None:
+        kubeconfig = installed.plane.service_account_kubeconfig(SYSTEM, OPERATOR)
+        self._api, self._namespace = Api(kubeconfig), scene.mail
+
+    def patch(self, patch: Manifest) -> Manifest:
+        return self._api.merge_patch("Deployment", "dms", patch, self._namespace)
+
+    def is_refused(self, patch: Manifest, why: str) -> bool:
+        with pytest.raises(ApiStatus, match="mailproxy-operator-wiring") as refusal:
+            self.patch(patch)
+        return why in refusal.value.message
+
+
+def pod_patch(**spec: Any) -> Manifest:
+    return {"spec": {"template": {"spec": spec}}}
+
+
+def test_policy_lets_the_account_change_only_what_consents(
+    scene: Scene, installed: Installation
+) -> None:
+    manifest = workload(scene, consents=False)
+    scene.api.apply(manifest, field_manager="user")
+    account = Account(installed, scene)
+    label = {"metadata": {"labels": {"mailproxy.dev/wired-by": "mail"}}}
+    assert account.is_refused(label, "does not carry the annotation")
+    consent = {"metadata": {"annotations": {CONSENT: "true"}}}
+    assert account.is_refused(consent, "does not carry the annotation")
+    scene.api.apply(workload(scene), field_manager="user")
+    account.patch(label)
+    for value in (None, "false"):
+        taken = {"metadata": {"annotations": {CONSENT: value}}}
+        assert account.is_refused(taken, "must not change the annotation")
+
+
+def test_policy_lets_the_account_change_nothing_but_mounts(
+    scene: Scene, installed: Installation
+) -> None:
+    scene.api.apply(workload(scene), field_manager="user")
+    account = Account(installed, scene)
+    pod = workload(scene)["spec"]["template"]["spec"]
+    main, other = pod["containers"]
+    evil: list[Manifest] = [
+        pod_patch(containers=[main | {"image": "evil"}, other]),
+        pod_patch(containers=[main | {"command": ["evil"]}, other]),
+        pod_patch(containers=[main | {"env": []}, other]),
+        pod_patch(containers=[main | {"securityContext": {"runAsUser": 0}}, other]),
+        pod_patch(containers=[main | {"volumeMounts": []}, other]),
+        pod_patch(containers=[main, other, {"name": "evil", "image": "evil"}]),
+        pod_patch(containers=[main]),
+        pod_patch(initContainers=[{"name": "evil", "image": "evil"}]),
+        pod_patch(hostNetwork=True),
+        pod_patch(hostPID=True),
+        pod_patch(serviceAccountName="admin"),
+        pod_patch(securityContext={"runAsUser": 0}),
+        pod_patch(volumes=[*pod["volumes"], {"name": "host", "hostPath": {"path": "/"}}]),
+        pod_patch(
+            volumes=[*pod["volumes"], {"name": "mailproxy-trust", "hostPath": {"path": "/"}}]
+        ),
+        pod_patch(
+            volumes=[*pod["volumes"], {"name": "mailproxy-x", "configMap": {"name": "secrets"}}]
+        ),
+        {"spec": {"replicas": 5}},
+    ]
+    for patch in evil:
+        assert account.is_refused(patch, "mailproxy may"), patch
+
+
+def test_policy_says_nothing_to_others(scene: Scene) -> None:
+    scene.api.apply(workload(scene, consents=False), field_manager="user")
+    scene.api.merge_patch("Deployment", "dms", {"spec": {"replicas": 2}}, scene.mail)

@@ -1,0 +1,462 @@
+"""`MailServerReady`: whether the mail server sees our files, and what defeats them."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from ipaddress import ip_address
+from typing import Any
+
+import pytest
+from tests.unit.worlds import (
+    MAIL_LABELS,
+    Body,
+    condition,
+    config_map_volume,
+    endpoints_body,
+    judge,
+    mail_pod_body,
+    mail_proxy,
+    observe,
+    override_mount,
+    pod_body,
+    remembering,
+    selecting,
+    service_body,
+)
+
+from mailproxy.plan.observed import Address
+
+GOOD = [service_body(), pod_body(), endpoints_body()]
+WHOLE = {"name": "overrides", "mountPath": "/tmp/docker-mailserver"}
+TRUST = {"name": "trust", "mountPath": "/etc/mailproxy/trust"}
+FILES = [override_mount("dovecot.cf"), override_mount("user-patches.sh")]
+VOLUMES = [config_map_volume("overrides"), config_map_volume("trust")]
+WORKLOAD = {"podSelector": {"matchLabels": MAIL_LABELS}, "workloadRef": {"name": "dms"}}
+WEBMAIL = {"internalClients": [{"name": "webmail", "podSelector": {"matchLabels": {"a": "b"}}}]}
+EARLY, CHANGED, LATE = "2026-07-01T10:00:00Z", "2026-07-01T10:00:01Z", "2026-07-01T10:00:02Z"
+
+
+def told(
+    *pods: Body,
+    beliefs: Mapping[str, bool] | None = None,
+    poke_allowed: bool | None = None,
+    objects: list[Body] = GOOD,
+    **spec: Any,
+) -> dict[str, Any]:
+    """The condition, with these mail server pods."""
+    proxy = mail_proxy(**spec)
+    known: dict[Address, bool] = {ip_address(k): v for k, v in (beliefs or {}).items()}
+    world = replace(observe(proxy, [*objects, *pods]), beliefs=known, poke_allowed=poke_allowed)
+    return condition(judge(proxy, world), "MailServerReady")
+
+
+def reason(*pods: Body, **options: Any) -> str:
+    return str(told(*pods, **options)["reason"])
+
+
+def overrides(*, changed: str = CHANGED, manager: str = "mailproxy-operator") -> Body:
+    """The ConfigMap of overrides with the time at which it was last applied."""
+    body = remembering(mail_proxy(), "")
+    other = {"manager": "kubectl", "operation": "Apply", "time": "2026-09-01T00:00:00Z"}
+    update = {"manager": manager, "operation": "Update", "time": "2026-09-01T00:00:00Z"}
+    body["metadata"] |= {
+        "name": "mail-overrides",
+        "managedFields": [
+            other,
+            {"manager": manager, "operation": "Apply", "time": changed},
+            update,
+        ],
+    }
+    return body | {"data": {"dovecot.cf": "", "user-patches.sh": ""}}
+
+
+@pytest.mark.parametrize(
+    ("mounts", "volumes"),
+    [
+        ([*FILES, TRUST], VOLUMES),
+        ([WHOLE, TRUST], VOLUMES),
+        ([WHOLE, *FILES, TRUST], VOLUMES),
+        # A volume of somebody else's below, and our files over it.
+        (
+            [{"name": "config", "mountPath": "/tmp/docker-mailserver"}, *FILES, TRUST],
+            [*VOLUMES, {"name": "config", "emptyDir": {}}],
+        ),
+        ([*FILES, TRUST | {"mountPath": "/etc/mailproxy/trust/"}], VOLUMES),
+        # Keys under other paths within the volume.
+        (
+            [override_mount("dovecot.cf", subPath="d"), FILES[1], TRUST],
+            [
+                config_map_volume(
+                    "overrides",
+                    items=[
+                        {"key": "dovecot.cf", "path": "d"},
+                        {"key": "user-patches.sh", "path": "user-patches.sh"},
+                    ],
+                ),
+                VOLUMES[1],
+            ],
+        ),
+        # Several ConfigMaps in one projected volume.
+        (
+            [WHOLE, TRUST],
+            [
+                {
+                    "name": "overrides",
+                    "projected": {
+                        "sources": [
+                            {
+                                "configMap": {
+                                    "name": "accounts",
+                                    "items": [{"key": "a", "path": "a"}],
+                                }
+                            },
+                            {"secret": {"name": "keys"}},
+                            {"configMap": {"name": "mail-overrides"}},
+                        ]
+                    },
+                },
+                VOLUMES[1],
+            ],
+        ),
+    ],
+)
+def test_files_may_come_in_several_ways(mounts: list[Body], volumes: list[Body]) -> None:
+    assert told(mail_pod_body(mounts=mounts, volumes=volumes))["reason"] == "Mounted"
+
+
+@pytest.mark.parametrize(
+    ("mounts", "volumes", "fault", "lines"),
+    [
+        (
+            [FILES[0], TRUST],
+            VOLUMES,
+            "does not mount user-patches.sh of ConfigMap mail-overrides at"
+            " /tmp/docker-mailserver/user-patches.sh",
+            "volumeMounts of container mail: [{name: overrides, mountPath:"
+            " /tmp/docker-mailserver/user-patches.sh, subPath: user-patches.sh}];",
+        ),
+        (
+            FILES,
+            VOLUMES[:1],
+            "does not mount ConfigMap mail-trust as the directory /etc/mailproxy/trust",
+            "volumes: [{name: mailproxy-trust, configMap: {name: mail-trust}}]; volumeMounts of"
+            " container mail: [{name: mailproxy-trust, mountPath: /etc/mailproxy/trust}];",
+        ),
+        (
+            [*FILES, {"name": "trust", "mountPath": "/etc/mailproxy/trust", "subPath": "x"}],
+            VOLUMES,
+            "mounts /etc/mailproxy/trust with `subPath`, which is never updated",
+            "[{name: trust, mountPath: /etc/mailproxy/trust}];",
+        ),
+        (
+            [
+                *FILES,
+                TRUST,
+                {
+                    "name": "trust",
+                    "mountPath": "/etc/mailproxy/trust/dovecot-trust.conf",
+                    "subPath": "dovecot-trust.conf",
+                },
+            ],
+            VOLUMES,
+            "mounts /etc/mailproxy/trust/dovecot-trust.conf with `subPath`",
+            "[{name: trust, mountPath: /etc/mailproxy/trust}];",
+        ),
+        (
+            [*FILES, TRUST | {"name": "overrides"}],
+            VOLUMES,
+            "mounts something else than ConfigMap mail-trust at /etc/mailproxy/trust",
+            "volumes: [{name: mailproxy-trust",
+        ),
+        (
+            [override_mount("dovecot.cf", name="own"), FILES[1], TRUST],
+            [*VOLUMES, {"name": "own", "configMap": {"name": "own"}}],
+            "mounts something else than dovecot.cf of ConfigMap mail-overrides at"
+            " /tmp/docker-mailserver/dovecot.cf",
+            "mountPath: /tmp/docker-mailserver/dovecot.cf, subPath: dovecot.cf}]",
+        ),
+        # A file of ours in the place of another.
+        (
+            [override_mount("dovecot.cf", subPath="user-patches.sh"), FILES[1], TRUST],
+            VOLUMES,
+            "mounts something else than dovecot.cf",
+            "subPath: dovecot.cf}",
+        ),
+        # A whole ConfigMap where a file should be is a directory of that name.
+        (
+            [{"name": "overrides", "mountPath": FILES[0]["mountPath"]}, FILES[1], TRUST],
+            VOLUMES,
+            "mounts something else than dovecot.cf",
+            "subPath: dovecot.cf}",
+        ),
+        # Only some keys, and not this one.
+        (
+            [WHOLE, TRUST],
+            [
+                config_map_volume("overrides", items=[{"key": "dovecot.cf", "path": "dovecot.cf"}]),
+                VOLUMES[1],
+            ],
+            "does not mount user-patches.sh",
+            "volumes: [{name: mailproxy-overrides, configMap: {name: mail-overrides}}]",
+        ),
+        # Another ConfigMap's file lies over ours in the same volume.
+        (
+            [WHOLE, TRUST],
+            [
+                {
+                    "name": "overrides",
+                    "projected": {
+                        "sources": [
+                            {"configMap": {"name": "mail-overrides"}},
+                            {
+                                "configMap": {
+                                    "name": "own",
+                                    "items": [{"key": "x", "path": "dovecot.cf"}],
+                                }
+                            },
+                        ]
+                    },
+                },
+                VOLUMES[1],
+            ],
+            "does not mount dovecot.cf",
+            "subPath: dovecot.cf}",
+        ),
+        (
+            [
+                override_mount("dovecot.cf") | {"subPath": "", "subPathExpr": "$(X)"},
+                FILES[1],
+                TRUST,
+            ],
+            VOLUMES,
+            "mounts something else than dovecot.cf",
+            "subPath: dovecot.cf}",
+        ),
+    ],
+)
+def test_missing_mount_is_told_with_the_lines_that_mend_it(
+    mounts: list[Body], volumes: list[Body], fault: str, lines: str
+) -> None:
+    found = told(mail_pod_body(mounts=mounts, volumes=volumes))
+    assert (found["status"], found["reason"]) == ("False", "OverridesNotMounted")
+    assert f"Pod dms-0 {fault}" in found["message"]
+    assert lines in found["message"]
+
+
+def test_pod_without_any_mount_is_given_all_lines() -> None:
+    message = told(mail_pod_body(mounts=[], volumes=[]))["message"]
+    for path in (*(mount["mountPath"] for mount in FILES), TRUST["mountPath"]):
+        assert f"mountPath: {path}" in message
+    for name in ("mail-overrides", "mail-trust"):
+        assert f"configMap: {{name: {name}}}" in message
+
+
+def test_files_that_the_config_map_has_are_asked_for_and_no_others() -> None:
+    shared = {"listeners": "Shared"}
+    message = told(mail_pod_body(), **shared)["message"]
+    assert "does not mount postfix-master.cf" in message
+    assert "mounts something else" not in message
+
+
+def test_files_that_stay_while_the_users_own_are_refused_are_asked_for() -> None:
+    broken = {"mailServer": selecting(**MAIL_LABELS) | {"overridesFrom": "own"}}
+    pod = mail_pod_body(mounts=[TRUST])
+    assert reason(pod, overrides(), objects=GOOD, **broken) == "OverridesNotMounted"
+    # Without that ConfigMap the pod waits for it, and Accepted says why.
+    assert reason(pod, **broken) == "Mounted"
+
+
+def test_container_is_the_first_or_the_one_that_is_named() -> None:
+    mail = mail_pod_body()["spec"]["containers"][0]
+    sidecar = {"name": "sidecar", "image": "x"}
+    last = mail_pod_body(containers=[sidecar, mail])
+    assert reason(mail_pod_body(containers=[mail, sidecar])) == "Mounted"
+    assert "of container sidecar" in told(last)["message"]
+    named = {"mailServer": selecting(**MAIL_LABELS) | {"containerName": "mail"}}
+    assert reason(last, **named) == "Mounted"
+    named["mailServer"]["containerName"] = "dovecot"
+    found = told(last, **named)
+    assert found["reason"] == "OverridesNotMounted"
+    assert "no container `dovecot`, but sidecar, mail: mend" in found["message"]
+
+
+def test_no_live_pod_is_unknown() -> None:
+    assert told()["status"] == "Unknown"
+    assert reason() == "NoMailServerPods"
+    assert reason(mail_pod_body(mounts=[], phase="Failed")) == "NoMailServerPods"
+    assert reason(mail_pod_body(labels={"app": "other"})) == "NoMailServerPods"
+    assert reason(mail_pod_body(namespace="other")) == "NoMailServerPods"
+
+
+def test_one_pod_of_several_that_lacks_a_mount_is_named() -> None:
+    message = told(mail_pod_body("dms-1"), mail_pod_body("dms-2", mounts=FILES))["message"]
+    assert message.startswith("Pod dms-2 does not mount ConfigMap mail-trust")
+
+
+@pytest.mark.parametrize(
+    ("started", "expected"), [(EARLY, "RestartPending"), (CHANGED, "Mounted"), (LATE, "Mounted")]
+)
+def test_server_that_started_before_its_files_changed_is_to_be_restarted(
+    started: str, expected: str
+) -> None:
+    assert reason(mail_pod_body(started=started), overrides()) == expected
+
+
+def test_change_of_somebody_else_asks_for_no_restart() -> None:
+    assert reason(mail_pod_body(started=LATE), overrides()) == "Mounted"
+    foreign = overrides(manager="kubectl-edit", changed="2026-09-01T00:00:00Z")
+    assert reason(mail_pod_body(started=LATE), foreign) == "Mounted"
+
+
+def test_container_that_does_not_run_yet_is_not_to_be_restarted() -> None:
+    pod = mail_pod_body()
+    pod["status"]["containerStatuses"][0]["state"] = {"waiting": {"reason": "ContainerCreating"}}
+    assert reason(pod, overrides()) == "Mounted"
+
+
+@pytest.mark.parametrize(
+    ("server", "command"),
+    [
+        ({}, "kubectl delete pod dms-0 -n mail`"),
+        ({"workloadRef": {"name": "dms"}}, "`kubectl rollout restart deployment/dms -n mail`"),
+        (
+            {"workloadRef": {"name": "dms", "kind": "StatefulSet"}},
+            "`kubectl rollout restart statefulset/dms -n mail`",
+        ),
+    ],
+)
+def test_restart_is_told_as_a_command(server: Body, command: str) -> None:
+    spec = {"mailServer": selecting(**MAIL_LABELS) | server}
+    found = told(mail_pod_body(started=EARLY), overrides(), **spec)
+    assert (found["status"], found["reason"]) == ("False", "RestartPending")
+    assert command in found["message"]
+
+
+@pytest.mark.parametrize(
+    ("value", "addresses", "expected"),
+    [
+        ("ipv4", ["10.244.1.2", "fd00::2"], "IPv6Disabled"),
+        ("ipv4", ["fd00::2"], "IPv6Disabled"),
+        ("ipv4", ["10.244.1.2"], "Mounted"),
+        ("all", ["10.244.1.2", "fd00::2"], "Mounted"),
+        ("", ["10.244.1.2", "fd00::2"], "Mounted"),
+    ],
+)
+def test_postfix_without_ipv6_behind_an_edge_with_it(
+    value: str, addresses: list[str], expected: str
+) -> None:
+    objects = [service_body(), pod_body(ips=addresses), endpoints_body()]
+    pod = mail_pod_body(env={"POSTFIX_INET_PROTOCOLS": value} if value else {})
+    assert reason(pod, objects=objects) == expected
+
+
+def test_internal_clients_cannot_use_shared_listeners() -> None:
+    mounts = [override_mount(name) for name in ("dovecot.cf", "postfix-master.cf")]
+    pod = mail_pod_body(mounts=[*mounts, override_mount("user-patches.sh"), TRUST])
+    found = told(pod, listeners="Shared", **WEBMAIL)
+    assert (found["status"], found["reason"]) == ("False", "PlainClientsRejected")
+    assert "(webmail)" in found["message"]
+    assert reason(pod, listeners="Shared") == "Mounted"
+    assert reason(pod, **WEBMAIL) == "Mounted"
+
+
+def test_proxy_pod_that_is_not_believed_is_named_with_its_address() -> None:
+    objects = [
+        service_body(),
+        pod_body("traefik-0", ["10.244.1.2"]),
+        pod_body("traefik-1", ["10.244.1.3", "fd00::3"]),
+        endpoints_body(),
+    ]
+    beliefs = {"10.244.1.2": True, "10.244.1.3": True, "fd00::3": False}
+    found = told(mail_pod_body(), objects=objects, beliefs=beliefs)
+    assert (found["status"], found["reason"]) == ("False", "ReloadPending")
+    assert "proxy pod traefik-1 (fd00::3) yet" in found["message"]
+    all_believed = dict.fromkeys(beliefs, True)
+    assert reason(mail_pod_body(), objects=objects, beliefs=all_believed) == "Mounted"
+
+
+def test_address_that_is_not_trusted_need_not_be_believed() -> None:
+    spec = {"trust": {"from": "None", "networks": ["192.0.2.1/32"]}}
+    assert reason(mail_pod_body(), beliefs={"10.244.1.2": False}, **spec) == "Mounted"
+
+
+@pytest.mark.parametrize(
+    ("update", "remedy"),
+    [
+        ("Reload", "look for `mailproxy:`"),
+        ("Restart", "the operator restarts it"),
+        ("Manual", "run `doveadm reload`"),
+    ],
+)
+def test_remedy_for_disbelief_is_that_of_the_chosen_update(update: str, remedy: str) -> None:
+    spec = {"mailServer": WORKLOAD | {"trustUpdate": update}}
+    assert remedy in told(mail_pod_body(), beliefs={"10.244.1.2": False}, **spec)["message"]
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("", "Mounted"),
+        ("none", "Mounted"),
+        ("host", "PermitDocker"),
+        ("network", "PermitDocker"),
+        ("connected-networks", "PermitDocker"),
+        ("container", "PermitDocker"),
+        ("something", "PermitDocker"),
+    ],
+)
+def test_permission_to_relay_by_address_is_an_advice(value: str, expected: str) -> None:
+    found = told(mail_pod_body(env={"PERMIT_DOCKER": value} if value else {}))
+    assert (found["status"], found["reason"]) == ("True", expected)
+
+
+@pytest.mark.parametrize(
+    ("allowed", "expected"), [(None, "Mounted"), (True, "Mounted"), (False, "PokeNotAllowed")]
+)
+def test_missing_right_to_poke_is_an_advice(allowed: bool | None, expected: str) -> None:
+    found = told(mail_pod_body(), poke_allowed=allowed)
+    assert (found["status"], found["reason"]) == ("True", expected)
+
+
+def test_what_is_worse_is_told_first() -> None:
+    """Each later one is there too; the first is taken away one after the other."""
+    objects = [service_body(), pod_body(ips=["10.244.1.2", "fd00::2"]), endpoints_body()]
+    files = [
+        override_mount(name) for name in ("dovecot.cf", "postfix-master.cf", "user-patches.sh")
+    ]
+    env = {"POSTFIX_INET_PROTOCOLS": "ipv4", "PERMIT_DOCKER": "host"}
+    all_of_it: dict[str, Any] = {
+        "objects": objects,
+        "beliefs": {"fd00::2": False},
+        "poke_allowed": False,
+        "listeners": "Shared",
+    } | WEBMAIL
+    wrong: dict[str, Any] = {"mounts": [*files[:1], TRUST], "started": EARLY, "env": env}
+    seen = []
+    for mended in (
+        {},
+        {"mounts": [*files, TRUST]},
+        {"started": LATE},
+        {"env": {"PERMIT_DOCKER": "host"}},
+    ):
+        wrong |= mended
+        seen.append(reason(mail_pod_body(**wrong), overrides(), **all_of_it))
+    for field in ("internalClients", "beliefs"):
+        del all_of_it[field]
+        seen.append(reason(mail_pod_body(**wrong), overrides(), **all_of_it))
+    seen.append(reason(mail_pod_body(**wrong | {"env": {}}), overrides(), **all_of_it))
+    assert seen == [
+        "OverridesNotMounted",
+        "RestartPending",
+        "IPv6Disabled",
+        "PlainClientsRejected",
+        "ReloadPending",
+        "PermitDocker",
+        "PokeNotAllowed",
+    ]
+
+
+def test_edge_pod_is_the_same_to_us_when_its_container_restarts() -> None:
+    before = mail_pod_body("traefik-0", mounts=[{"name": "tmp", "mountPath": "/tmp"}])
+    after = mail_pod_body("traefik-0", mounts=[{"name": "tmp", "mountPath": "/tmp"}], started=LATE)
+    proxy = mail_proxy()
+    assert observe(proxy, [before]).mail_pods == observe(proxy, [after]).mail_pods
