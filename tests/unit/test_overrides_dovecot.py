@@ -11,7 +11,6 @@ from tests.unit.mail_programs import Dovecot, private_dovecot
 from mailproxy.api.spec import Listeners, PortName
 from mailproxy.plan.overrides import (
     MAX_TRUST_CHARACTERS,
-    TRUST_DIRECTORY,
     render_overrides,
     render_trust,
 )
@@ -29,7 +28,7 @@ def dovecot() -> Iterator[Dovecot]:
 
 def override(dovecot: Dovecot, listeners: Listeners, names: Iterable[PortName] = PortName) -> None:
     files = render_overrides(listeners, find_services(names))
-    dovecot.copy_overrides(files["dovecot.cf"], TRUST_DIRECTORY)
+    dovecot.copy_overrides(files["dovecot.cf"])
 
 
 def mount(dovecot: Dovecot, *networks: str) -> None:

@@ -120,7 +120,9 @@ def _build_overrides(proxy: MailProxy, world: World) -> Manifest | Problem:
     """
     spec, own = proxy.spec, world.user_overrides
     name = manifests.overrides_name(proxy)
-    files = render_overrides(spec.listeners, find_services(spec.ports_by_name))
+    files = render_overrides(
+        spec.listeners, find_services(spec.ports_by_name), firewall=True, reload=True
+    )
     if spec.mail_server.overrides_from is not None:
         if refusal := find_refusal(proxy, own, files):
             return Problem(("ConfigMap", name), refusal.reason, refusal.message)
