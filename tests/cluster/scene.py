@@ -38,6 +38,7 @@ class Scene:
         listeners: `Separate` or `Shared`.
         dovecot: `2.3` (Debian 12) or `2.4` (Debian 13).
         env: docker-mailserver's settings; Fail2ban takes its time to start.
+        capabilities: What the mail server may do beyond what any container may.
         edge_of: Name of another scene, if this mail server stands behind the edge of that one.
     """
 
@@ -48,6 +49,7 @@ class Scene:
     listeners: str = "Separate"
     hostname: str = "mail.example.com"
     env: Mapping[str, str] = field(default_factory=lambda: {"ENABLE_FAIL2BAN": "0"})
+    capabilities: Sequence[str] = ()
     edge_of: str = ""
 
     @property
@@ -160,7 +162,11 @@ class Scene:
         """The mail server with what the MailProxy has made for it; returns when it is ready."""
         overrides = self.wait_for_config_map(f"{proxy}-overrides")
         self.wait_for_config_map(f"{proxy}-trust")
-        given = {"env": self.env, "hostname": self.hostname} | options
+        given = {
+            "env": self.env,
+            "hostname": self.hostname,
+            "capabilities": self.capabilities,
+        } | options
         image = IMAGES[self.dovecot]
         self.apply_all(build_mail_server(self.mail, image, overrides, proxy=proxy, **given))
         self.wait_for_ready_pod(self.mail, options.get("labels", MAIL_LABELS))
@@ -236,6 +242,11 @@ class Scene:
         """IPv4 and IPv6 address of a pod; waits until it has them."""
         read = partial(self.cluster.api.get, "Pod", name, namespace)
         return self._wait(lambda: [entry["ip"] for entry in read()["status"].get("podIPs", [])])
+
+    def wait_until_running(self, namespace: str, name: str) -> None:
+        """Wait until a pod's container runs, whether it is ready or not."""
+        read = partial(self.cluster.api.get, "Pod", name, namespace)
+        self._wait(lambda: "running" in read()["status"]["containerStatuses"][0]["state"])
 
     def wait_for_addresses(self, namespace: str, labels: str, count: int) -> None:
         """Wait until so many pods have addresses."""

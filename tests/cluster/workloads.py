@@ -136,6 +136,7 @@ def build_mail_server(
     hostname: str = "mail.example.com",
     env: Mapping[str, str] | None = None,
     labels: Mapping[str, str] = MAIL_LABELS,
+    capabilities: Sequence[str] = (),
 ) -> list[Manifest]:
     """The mail server, with the files of a MailProxy mounted as README says, and its plain Service.
 
@@ -144,6 +145,7 @@ def build_mail_server(
         proxy: Name of the MailProxy.
         name: Its own; `<proxy>-server` without.
         env: docker-mailserver's settings, such as `PERMIT_DOCKER`.
+        capabilities: More than a container has anyway, such as `NET_ADMIN`.
     """
     name = name or f"{proxy}-server"
     accounts = f"{name}-accounts"
@@ -160,6 +162,7 @@ def build_mail_server(
                 "image": image,
                 "imagePullPolicy": "Never",
                 "env": _build_env({"OVERRIDE_HOSTNAME": hostname} | dict(env or {})),
+                "securityContext": {"capabilities": {"add": list(capabilities)}},
                 "ports": [{"name": n, "containerPort": p} for n, p in PORT_NUMBERS.items()],
                 # Postfix may come last. Dovecot starts a process for each probe: not too often.
                 "startupProbe": build_probe(587, 1, START_SECONDS),

@@ -87,6 +87,7 @@ def render_overrides(
     separate = listeners == Listeners.SEPARATE
     context = {
         "separate": separate,
+        "reload": reload,
         "trust_path": CHECKED_TRUST_PATH,
         "smtp": next((s for s in postfix if s.daemon == Daemon.POSTSCREEN), None),
         "submissions": [s for s in postfix if s.daemon == Daemon.SMTPD],

@@ -1,6 +1,7 @@
 """The watcher as a process of its own, with private paths and a mount that a test exchanges."""
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -41,6 +42,7 @@ class Watcher:
         for path in (*PATHS, "/programs"):
             (root / path[1:]).mkdir(parents=True)
         text = load_watcher().replace("PAUSE=0.2", f"PAUSE={pause}")
+        text = text.replace("RELOAD_LOOKS=500", "RELOAD_LOOKS=100")
         for path in PATHS:
             text = text.replace(path, f"{root}{path}")
         self._path.write_text(text)
@@ -49,6 +51,11 @@ class Watcher:
         # Nothing of this machine is changed by accident.
         for name in ("nft", "doveadm", "doveconf", "fail2ban-client"):
             self.fake(name, f"echo {name} is not here >&2; exit 1")
+
+    def set_patience(self, looks: int) -> None:
+        """How soon it tries again what failed; without, a second or so."""
+        text = self._path.read_text()
+        self._path.write_text(re.sub(r"PATIENCE=\d+", f"PATIENCE={looks}", text))
 
     def fake(self, name: str, script: str) -> None:
         """Put a program into its PATH."""

@@ -1,0 +1,158 @@
+"""The running mail server follows the edge: Dovecot, its firewall for Postfix, and Fail2ban."""
+
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import pytest
+
+from mailproxy.plan.ports import MAIL_SERVICES
+from tests.cluster.cluster import Cluster
+from tests.cluster.scene import INSIDER, Scene
+from tests.controlplane.api import wait_for
+from tests.e2e.live import IMAP_PORT, SUBMISSION_PORT, Change, play_change
+from tests.e2e.modes import SEPARATE, Mode, Scenes, chosen_modes, temporary_scenes
+from tests.e2e.reach import reach_from_pod
+from tests.e2e.report import Report
+from tests.e2e.services import proxy_ports
+
+INDEX = 70  # of LoadBalancer addresses
+ALONE = "a NetworkPolicy alone guards the PROXY ports"
+SECOND = 1.0
+
+
+@pytest.fixture(scope="module")
+def live_scenes(request: pytest.FixtureRequest, cluster: Cluster) -> Iterator[Scenes]:
+    """Mail servers that may have a firewall, with Fail2ban and without any NetworkPolicy."""
+
+    def create(mode: Mode) -> Scene:
+        number = SEPARATE.index(mode)
+        scene = Scene(
+            cluster,
+            f"live-{number}",
+            INDEX + number,
+            *mode,
+            env={"ENABLE_FAIL2BAN": "1"},
+            capabilities=["NET_ADMIN"],
+        )
+        scene.create(networkPolicy="Disabled")
+        return scene
+
+    with temporary_scenes(chosen_modes(request, "live_mode"), create) as scenes:
+        yield scenes
+
+
+@pytest.fixture(scope="module")
+def changes(request: pytest.FixtureRequest, live_scenes: Scenes) -> dict[Mode, Future[Change]]:
+    """A pod of the edge that comes and goes, in all of them at the same time."""
+    with ThreadPoolExecutor(len(SEPARATE)) as pool:
+        return {
+            mode: pool.submit(lambda mode=mode: play_change(live_scenes.get(mode)))
+            for mode in chosen_modes(request, "live_mode")
+        }
+
+
+live_modes = pytest.mark.parametrize("live_mode", SEPARATE, ids="-".join)
+
+
+def mail_targets(scene: Scene, ports: list[int]) -> list[tuple[str, int]]:
+    pod = scene.mail_pod()["metadata"]["name"]
+    return [(address, port) for address in scene.pod_addresses(scene.mail, pod) for port in ports]
+
+
+@live_modes
+def test_new_pod_of_the_edge_gets_into_postfix_and_dovecot_within_a_second(
+    live_mode: Mode, changes: dict[Mode, Future[Change]], report: Report
+) -> None:
+    change = changes[live_mode].result()
+    postfix = change.first(change.came, SUBMISSION_PORT, "greeted")
+    dovecot = change.first(change.came, IMAP_PORT, "greeted")
+    assert change.came[0].state == "refused", change.came
+    assert abs(dovecot - postfix) < SECOND, change.came
+    report.notes.add(
+        f"{'-'.join(live_mode)}: Dovecot follows Postfix's firewall by {dovecot - postfix:.2f} s"
+    )
+
+
+@live_modes
+def test_pod_that_has_left_the_edge_is_refused_by_both(
+    live_mode: Mode, changes: dict[Mode, Future[Change]]
+) -> None:
+    change = changes[live_mode].result()
+    for port in (IMAP_PORT, SUBMISSION_PORT):
+        assert change.first(change.went, port, "refused")
+
+
+@live_modes
+def test_nobody_else_notices_a_reload(live_mode: Mode, changes: dict[Mode, Future[Change]]) -> None:
+    change = changes[live_mode].result()
+    assert {one.state for one in change.steady} == {"greeted"}, change.steady
+    assert change.session.startswith("idle1 OK"), change.session
+    assert change.session.endswith("NOOP OK"), change.session
+
+
+@live_modes
+def test_log_has_one_line_for_each_change(
+    live_mode: Mode, changes: dict[Mode, Future[Change]]
+) -> None:
+    change = changes[live_mode].result()
+    addresses = ", ".join(change.comer)
+    expected = [
+        f"mailproxy: trusted proxies {word}: {addresses}; Dovecot has reloaded"
+        for word in ("added", "removed")
+    ]
+    assert change.log == expected
+
+
+@live_modes
+def test_stranger_is_reset_on_every_proxy_port_and_on_no_other(
+    live_mode: Mode, live_scenes: Scenes
+) -> None:
+    scene = live_scenes.get(live_mode)
+    scene.add_pod(scene.mail, "evil")
+    guarded = mail_targets(scene, proxy_ports(scene))
+    plain = mail_targets(scene, [service.port for service in MAIL_SERVICES])
+    found = reach_from_pod([*guarded, *plain], scene.run_in(scene.mail, "evil"))
+    assert {found[target] for target in guarded} == {"refused"}, found
+    assert {found[target] for target in plain} == {"open"}, found
+    inside = reach_from_pod(guarded, scene.run_in(scene.edge, INSIDER))
+    assert set(inside.values()) == {"open"}, inside
+
+
+@live_modes
+def test_other_tables_stay_as_they_are_when_ours_is_made_anew(
+    live_mode: Mode, live_scenes: Scenes
+) -> None:
+    """docker-mailserver and Fail2ban have theirs; a container that starts again finds ours."""
+    scene = live_scenes.get(live_mode)
+    scene.run_in_mail_server("nft", "add", "table", "inet", "f2b-table")
+
+    def tables() -> set[str]:
+        return set(scene.run_in_mail_server("nft", "list", "tables").splitlines())
+
+    before = tables()
+    scene.run_in_mail_server("bash", "/tmp/docker-mailserver/user-patches.sh")
+    assert {"table inet mailproxy", "table inet f2b-table"} <= before
+    assert tables() == before
+
+
+def test_container_without_net_admin_says_once_that_postfix_is_not_guarded(
+    separate_scene: Scene,
+) -> None:
+    scene = separate_scene
+    assert scene.logs().count(ALONE) == 1
+    scene.add_pod(scene.mail, "evil")
+    targets = mail_targets(scene, proxy_ports(scene))
+    found = reach_from_pod(targets, scene.run_in(scene.mail, "evil"))
+    assert set(found.values()) == {"open"}, found
+
+
+def test_supervisord_starts_a_watcher_that_has_died(separate_scene: Scene) -> None:
+    scene = separate_scene
+    find = ("pgrep", "--full", "/bin/bash /usr/local/bin/mailproxy-watcher")
+    (old,) = scene.run_in_mail_server(*find).split()
+    scene.run_in_mail_server("kill", "-KILL", old)
+
+    def find_another() -> bool:
+        return bool(set(scene.run_in_mail_server(*find).split()) - {old})
+
+    wait_for(find_another, 20.0, "another watcher")
