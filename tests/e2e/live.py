@@ -17,6 +17,8 @@ from tests.e2e.proxy_header import Endpoint, version_2
 COMER = "comer"
 IMAP_PORT, SUBMISSION_PORT = 10143, 10587
 LIST_SECONDS = 20.0
+FAIL2BAN_SECONDS = 40.0
+JAILS = ("postfix", "dovecot")
 WATCH_SECONDS = 40.0
 
 
@@ -29,6 +31,7 @@ class Change:
         came, went: What it found at `IMAP_PORT` and at `SUBMISSION_PORT`, until it was greeted, and
             until it was refused.
         steady: What another pod of the edge found at `IMAP_PORT` all the time.
+        ignored, ignored_later: What Fail2ban ignored when that pod had come, and when it had gone.
         session: What an IMAP client got that was in IDLE meanwhile.
         log: What the watcher has printed.
     """
@@ -37,6 +40,8 @@ class Change:
     came: list[Finding]
     went: list[Finding]
     steady: list[Finding]
+    ignored: set[str]
+    ignored_later: set[str]
     session: str
     log: list[str]
 
@@ -56,11 +61,13 @@ def play_change(scene: Scene) -> Change:
         scene.apply(build_pod(scene.edge, COMER, PROXY_LABELS, ready=False))
         comer = scene.pod_addresses(scene.edge, COMER)
         came = _follow(scene, "greeted", comer, in_list=True)
+        ignored = wait_for_ignored(scene, comer, ignored=True)
         change_labels(scene, COMER, dict.fromkeys(PROXY_LABELS))
         went = _follow(scene, "refused", comer, in_list=False)
+        ignored_later = wait_for_ignored(scene, comer, ignored=False)
         seen = steady.result()
     log = [line for line in scene.logs(since=since).splitlines() if "mailproxy: " in line]
-    return Change(comer, came, went, seen, _end_idling(session), log)
+    return Change(comer, came, went, seen, ignored, ignored_later, _end_idling(session), log)
 
 
 def change_labels(scene: Scene, pod: str, labels: Manifest) -> None:
@@ -86,11 +93,29 @@ def wait_for_list(scene: Scene, addresses: list[str], *, in_list: bool) -> None:
     poke(scene, f"{'with' if in_list else 'without'} {addresses[0]}")
 
 
+def wait_for_ignored(scene: Scene, addresses: list[str], *, ignored: bool) -> set[str]:
+    """Wait until all jails ignore these addresses, or none does; returns what they ignore."""
+
+    def is_so() -> bool:
+        return all((set(addresses) <= find_ignored(scene, j)) == ignored for j in JAILS)
+
+    wait_for(is_so, FAIL2BAN_SECONDS, lambda: find_ignored(scene, JAILS[0]), interval=1)
+    return set.union(*(find_ignored(scene, jail) for jail in JAILS))
+
+
+def find_ignored(scene: Scene, jail: str) -> set[str]:
+    """What a jail of the running Fail2ban ignores."""
+    output = scene.run_in_mail_server("fail2ban-client", "get", jail, "ignoreip")
+    return {line[3:] for line in output.splitlines() if line.startswith(("|- ", "`- "))}
+
+
 def _follow(scene: Scene, until: str, addresses: list[str], *, in_list: bool) -> list[Finding]:
     with ThreadPoolExecutor(1) as pool:
         ports = [IMAP_PORT, SUBMISSION_PORT]
         scene.wait_until_running(scene.edge, COMER)
         findings: Future[list[Finding]] = pool.submit(_knock, scene, COMER, until, ports)
+        look = scene.run_in(scene.edge, COMER, check=False)
+        wait_for(lambda: look(["pgrep", "python3"], ""), LIST_SECONDS, "it knocks", interval=0.2)
         wait_for_list(scene, addresses, in_list=in_list)
         return findings.result()
 

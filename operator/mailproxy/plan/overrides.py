@@ -104,7 +104,7 @@ def render_overrides(
 def _watcher_options(*, firewall: bool, reload: bool) -> str:
     # All eight extra ports: whoever has chosen fewer since may still have the others open.
     ports = ",".join(str(service.proxy_port) for service in MAIL_SERVICES)
-    options = {"--reload": reload, f"--firewall={ports}": firewall}
+    options = {"--reload": reload, f"'--firewall={ports}'": firewall}
     return " ".join(option for option, is_set in options.items() if is_set)
 
 

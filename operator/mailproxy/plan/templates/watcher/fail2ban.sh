@@ -71,6 +71,6 @@ tell_fail2ban() {
   for word in "${added[@]}"; do # an address that was banned while it was somebody else's
     [[ ${word} == */* ]] || commands+="unban ${word}"$'\n'
   done
-  timeout 60 fail2ban-client -i <<<"${commands}" >/dev/null 2>&1
+  timeout 60 fail2ban-client -i <<<"${commands%$'\n'}" >/dev/null 2>&1
   told=("${ours[@]}") due=''
 }
