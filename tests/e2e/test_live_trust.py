@@ -139,7 +139,7 @@ def test_running_fail2ban_ignores_the_edge_as_it_is(
     edge = set(scene.pod_addresses(scene.edge, INSIDER))
     assert change.ignored >= {"127.0.0.0/8", *edge, *change.comer}
     assert change.ignored_later >= {"127.0.0.0/8", *edge}
-    scene.run_in_mail_server("fail2ban-client", "reload")
+    scene.run_in_mail_server("fail2ban-client", "reload", "postfix")
     assert find_ignored(scene, "postfix") == change.ignored_later
 
 
@@ -172,7 +172,7 @@ def build_bad_login(scene: Scene, jail: str, claimed: str) -> Attack:
     host = mail_targets(scene, [0])[0][0]
     header = version_2(Endpoint(claimed, 4000), Endpoint(host, 465)).hex()
     if jail == "dovecot":
-        return Attack(jail, host, 10993, "imap", header, True, ["LOGIN imaps@example.com no"])
+        return Attack(jail, host, 10993, "imap", header, True, ["a1 LOGIN imaps@example.com no"])
     secret = b64encode(b"\0imaps@example.com\0no").decode()
     return Attack(jail, host, 10465, "smtp", header, True, ["EHLO evil", f"AUTH PLAIN {secret}"])
 

@@ -144,6 +144,7 @@ def test_list_that_dovecot_cannot_take_is_put_back_and_taken_later(
     assert dovecot.reloads() == 0
     dovecot.add_user_settings("")
     wait_for_state(dovecot, "greeted")
+    watcher.wait_for_line("mailproxy: Dovecot has reloaded")
     assert len([line for line in watcher.log() if "keeps its old list" in line]) == 1
 
 

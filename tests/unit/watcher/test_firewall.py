@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Iterator
 
 import pytest
+from tests.controlplane.api import wait_for
 from tests.unit.mail_programs import find_program
 from tests.unit.watcher.running import Watcher, running_watcher
 
@@ -158,3 +159,13 @@ def test_only_separate_ports_get_a_firewall_and_all_eight_of_them() -> None:
     for text in (without["user-patches.sh"], *render_overrides(Listeners.SHARED, few).values()):
         assert "(--reload)" in text or "user-patches" not in text
         assert PORTS not in text
+
+
+def test_nft_that_failed_runs_again(guarded: Watcher, net: Net) -> None:
+    guarded.set_patience(20)
+    guarded.fake("nft", "exit 1")
+    guarded.mount(["10.0.0.1"])
+    guarded.start(PORTS)
+    guarded.wait_for_line("nft says")
+    guarded.fake("nft", f'exec {find_program("nft")} "$@"')
+    wait_for(lambda: "10.0.0.1" in net.table(), 10.0, "a table")

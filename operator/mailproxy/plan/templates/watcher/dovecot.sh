@@ -27,18 +27,21 @@ tell_dovecot() {
 
 # report [<words>]: the log's one line for a change
 report() {
-  [[ -z ${news} ]] || log "${news}${1:+; $1}"
-  news=''
+  local words=${news}${1:+${news:+; }$1}
+  [[ -z ${news}${postponed} || -z ${words} ]] || log "${words}"
+  news='' postponed=''
 }
 
 postpone_dovecot() {
+  report
+  postponed=yes
   say dovecot "Dovecot keeps its old list: ${complaint}"
   dovecot_retry=$((ticks + PATIENCE))
 }
 
 can_read_configuration() {
   local said status=0
-  said=$(doveconf -n 2>&1) || status=$?
+  said=$(timeout 20 doveconf -n 2>&1) || status=$?
   [[ ! ${said} =~ (^|$'\n')base_dir\ =\ ([^$'\n']+) ]] || base_dir=${BASH_REMATCH[2]}
   [[ ${said} == *Fatal:* ]] && complaint=Fatal:${said#*Fatal:} complaint=${complaint%%$'\n'*}
   ((status == 0)) || complaint=${complaint:-doveconf fails}
@@ -51,6 +54,7 @@ reload_dovecot() {
   local looks=0
   : >"${STATE}/reloading"
   if complaint=$(timeout 20 doveadm reload 2>&1); then
+    filter_ports # while Dovecot is busy, so that the lists of both change at the same time
     complaint='it has not reloaded, see its own log'
     until [[ ${base_dir}/config -nt ${STATE}/reloading ]]; do
       ((looks++ < RELOAD_LOOKS)) || break
@@ -64,6 +68,7 @@ reload_dovecot() {
     fi
   elif [[ ${complaint} == *'is not running'* ]]; then
     dovecot_retry=$((ticks + 5))
+    report
     return
   fi
   if [[ -n ${believed} ]]; then

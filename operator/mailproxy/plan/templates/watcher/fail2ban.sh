@@ -16,8 +16,8 @@ read_own_ignores() {
         continue
       elif [[ ${line} =~ ^\[([^]]+)\] ]]; then
         section=${BASH_REMATCH[1]} continues=''
-      elif [[ -n ${section} && ${line} =~ ^[Ii][Gg][Nn][Oo][Rr][Ee][Ii][Pp][[:blank:]]*[=:](.*) ]]; then
-        own_ignores[${section}]=${BASH_REMATCH[1]} continues=yes
+      elif [[ -n ${section} && ${line,,} =~ ^ignoreip[[:blank:]]*[=:] ]]; then
+        own_ignores[${section}]=${line#*[=:]} continues=yes
       elif [[ ${line} != [[:blank:]]* ]]; then
         continues=''
       elif [[ -n ${continues} ]]; then
@@ -27,14 +27,14 @@ read_own_ignores() {
   done
 }
 
-# write_jail_file: adds our networks to every `ignoreip` that there is. Fails if there is no Fail2ban
-# or nothing to change.
+# write_jail_file: adds our networks to every `ignoreip` that there is. Fails if there is no
+# Fail2ban or nothing to change.
 write_jail_file() {
   local section words content before=''
   local -A own_ignores=()
   [[ -f ${FAIL2BAN}/jail.conf && -d ${FAIL2BAN}/jail.d ]] || return 1
   read_own_ignores
-  content=$'# Made by mailproxy-watcher: proxies and internal clients beside what others have set.\n'
+  content=$'# Made by mailproxy-watcher: proxies and internal clients beside what was set.\n'
   while IFS= read -r section; do
     read -ra words <<<"${own_ignores[${section}]} ${proxies[*]-} ${clients[*]-}"
     content+=$'\n'"[${section}]"$'\n'"ignoreip = ${words[*]-}"$'\n'

@@ -6,6 +6,7 @@
 filter_ports() {
   local rules='table inet mailproxy; delete table inet mailproxy;' said
   local network ipv4=() ipv6=()
+  unfiltered=''
   can_filter || return 0
   if [[ -n ${firewall} ]]; then
     for network in "${proxies[@]}"; do
@@ -28,6 +29,7 @@ filter_ports() {
   if said=$(nft -f - 2>&1 <<<"${rules}"); then
     say firewall
   elif [[ -n ${firewall} ]]; then
+    unfiltered=yes filter_retry=$((ticks + PATIENCE))
     say firewall "anyone who reaches Postfix's PROXY ports is believed: nft says ${said%%$'\n'*}"
   fi
 }

@@ -3,11 +3,12 @@
 
 # apply: lets everyone know; whoever cannot take it over now is told later.
 apply() {
-  filter_ports
+  unfiltered=yes filter_retry=0
   [[ "${clients[*]-}" == "${old_clients[*]-}" && -f ${CLIENTS} ]] ||
     write_file "${CLIENTS}" "${clients[*]-}"$'\n'
   dovecot_retry=0
   tell_dovecot
+  [[ -z ${unfiltered} ]] || filter_ports
   if write_jail_file; then
     due=yes fail2ban_retry=0
   fi
@@ -40,6 +41,9 @@ while [[ -z ${once} ]]; do
   rest "${PAUSE}"
   ((ticks += 1))
   look
+  if [[ -n ${unfiltered} ]] && ((ticks >= filter_retry)); then
+    filter_ports
+  fi
   if [[ ${copy} != "${text}" || -n ${must_reload} ]] && ((ticks >= dovecot_retry)); then
     tell_dovecot
   fi

@@ -14,8 +14,8 @@ read_file() {
   fi
 }
 
-# read_folder <folder>: sets `text`, `proxies` and `clients`, all or none of them; `refusal` says why
-# none.
+# read_folder <folder>: sets `text`, `proxies` and `clients`, all or none of them; `refusal` says
+# why none.
 read_folder() {
   local found line others='' new_proxies=() new_clients=() login=()
   refusal=''

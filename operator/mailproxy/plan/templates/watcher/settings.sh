@@ -28,19 +28,24 @@ readonly MAX_CHARACTERS=150000
 readonly OCTET='(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])'
 
 once='' reload='' firewall=''
-starting=yes # nothing is known of what an earlier run has done
 base_dir=/run/dovecot
-ticks=0 # looks so far
+starting=yes # nothing is known of what an earlier run has done
+ticks=0      # looks so far
 
-pin=''                  # file descriptor of the version of the mount that was read last
-text=$'haproxy_trusted_networks =\n' # what it says: Dovecot's file
-proxies=() clients=()   # and its networks
-copy='' believed=''     # Dovecot's file as it is, and as Dovecot has read it last; empty: not known
-must_reload=''          # since then it has changed
-told=()                 # networks that a running Fail2ban ignores, as far as we told it
-due=''                  # it has to be told of others
-dovecot_retry=0 fail2ban_retry=0 # not before this look
-news=''                 # what the log still has to say about the last changes
+pin=''                               # file descriptor of the mount's version that was read last
+text=$'haproxy_trusted_networks =\n' # what that says: Dovecot's file
+proxies=() clients=()                # and its networks
+news=''                              # what the log still has to say about it
+
+copy=''        # Dovecot's file as it is
+believed=''    # as Dovecot has read it last; empty if that is not known
+must_reload='' # since then it has changed
+postponed=''   # it has complained, and has to be told again
+unfiltered=''  # nft has to run, perhaps once more
+told=()        # networks that a running Fail2ban ignores, as far as we have told it
+due=''         # it has to be told of others
+
+dovecot_retry=0 filter_retry=0 fail2ban_retry=0 # not before this look
 
 log() {
   printf 'mailproxy: %s\n' "$*" >&2
