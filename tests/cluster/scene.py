@@ -39,6 +39,7 @@ class Scene:
         listeners: `Separate` or `Shared`.
         dovecot: `2.3` (Debian 12) or `2.4` (Debian 13).
         env: docker-mailserver's settings; Fail2ban takes its time to start.
+        capabilities: What the mail server may do beyond what any container may.
         edge_of: Name of another scene, if this mail server stands behind the edge of that one.
     """
 
@@ -49,6 +50,7 @@ class Scene:
     listeners: str = "Separate"
     hostname: str = "mail.example.com"
     env: Mapping[str, str] = field(default_factory=lambda: {"ENABLE_FAIL2BAN": "0"})
+    capabilities: Sequence[str] = ()
     edge_of: str = ""
 
     @property
@@ -168,7 +170,11 @@ class Scene:
         """The mail server with what the MailProxy has made for it; returns when it is ready."""
         overrides = self.wait_for_config_map(f"{proxy}-overrides")
         self.wait_for_config_map(f"{proxy}-trust")
-        given = {"env": self.env, "hostname": self.hostname} | options
+        given = {
+            "env": self.env,
+            "hostname": self.hostname,
+            "capabilities": self.capabilities,
+        } | options
         if 4 not in self.cluster.addresses.families:
             given["env"] = NO_IPV4_ENV | given["env"]
         image = IMAGES[self.dovecot]
@@ -246,6 +252,11 @@ class Scene:
         """Addresses of a pod, one for each IP family; waits until it has them."""
         read = partial(self.cluster.api.get, "Pod", name, namespace)
         return self._wait(lambda: [entry["ip"] for entry in read()["status"].get("podIPs", [])])
+
+    def wait_until_running(self, namespace: str, name: str) -> None:
+        """Wait until a pod's container runs, whether it is ready or not."""
+        read = partial(self.cluster.api.get, "Pod", name, namespace)
+        self._wait(lambda: "running" in read()["status"]["containerStatuses"][0]["state"])
 
     def wait_for_addresses(self, namespace: str, labels: str, count: int) -> None:
         """Wait until so many pods have addresses."""

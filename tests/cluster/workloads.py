@@ -141,6 +141,7 @@ def build_mail_server(
     env: Mapping[str, str] | None = None,
     labels: Mapping[str, str] = MAIL_LABELS,
     consents: bool = False,
+    capabilities: Sequence[str] = (),
 ) -> list[Manifest]:
     """The mail server, with the files of a MailProxy mounted as README says, and its plain Service.
 
@@ -150,6 +151,7 @@ def build_mail_server(
         name: Its own; `<proxy>-server` without.
         env: docker-mailserver's settings, such as `PERMIT_DOCKER`.
         consents: It mounts none of these files, and lets the operator do that.
+        capabilities: More than a container has anyway, such as `NET_ADMIN`.
     """
     name = name or f"{proxy}-server"
     accounts = f"{name}-accounts"
@@ -163,6 +165,7 @@ def build_mail_server(
                 "image": image,
                 "imagePullPolicy": "Never",
                 "env": _build_env({"OVERRIDE_HOSTNAME": hostname} | dict(env or {})),
+                "securityContext": {"capabilities": {"add": list(capabilities)}},
                 "ports": [{"name": n, "containerPort": p} for n, p in PORT_NUMBERS.items()],
                 # Postfix may come last. Dovecot starts a process for each probe: not too often.
                 "startupProbe": build_probe(587, 1, START_SECONDS),

@@ -30,7 +30,7 @@ from tests.e2e.visits import Visitor
 from tests.e2e.wire import Wire
 
 NUMBER = int(os.environ.get("MAILPROXY_E2E_CLUSTER", "2"))  # `make cluster` is 1
-LIVE_INDEX = 70  # of LoadBalancer addresses
+REPLICA_INDEX = 80  # of LoadBalancer addresses
 IPV6_NUMBER = NUMBER + 100  # the next ones may be those of other runs
 CLUSTERS = {"cluster", "ipv6_cluster"}  # fixtures
 STANDARD_MODES = ("scene", "separate_scene", "standard_mode", "arriving_mode")  # parameters
@@ -120,7 +120,7 @@ def standard_scenes(request: pytest.FixtureRequest, cluster: Cluster) -> Scenes:
 
 
 @pytest.fixture(scope="session")
-def live_scenes(request: pytest.FixtureRequest, cluster: Cluster) -> Iterator[Scenes]:
+def replica_scenes(request: pytest.FixtureRequest, cluster: Cluster) -> Iterator[Scenes]:
     """A mail server behind two pods of Traefik, and a webmail that names its users' addresses."""
     # What still goes to a pod that ends must be taken for a moment: kube-proxy learns of it later.
     grace = "transport.lifeCycle.requestAcceptGraceTimeout=1s"
@@ -129,12 +129,12 @@ def live_scenes(request: pytest.FixtureRequest, cluster: Cluster) -> Iterator[Sc
 
     def create(mode: Mode) -> Scene:
         number = MODES.index(mode)
-        scene = Scene(cluster, f"live-{number}", LIVE_INDEX + number, *mode)
+        scene = Scene(cluster, f"replica-{number}", REPLICA_INDEX + number, *mode)
         clients = [webmail | {"forwardsClientIP": True}]
         scene.create(args, replicas=2, internalClients=clients)
         return scene
 
-    with temporary_scenes(chosen_modes(request, "live_mode"), create) as scenes:
+    with temporary_scenes(chosen_modes(request, "replica_mode"), create) as scenes:
         yield scenes
 
 

@@ -13,7 +13,7 @@ from tests.controlplane.api import wait_for
 Mode = tuple[str, str]  # version of Dovecot, listeners
 MODES: list[Mode] = [(d, listeners) for listeners in ("Separate", "Shared") for d in ("2.3", "2.4")]
 SEPARATE = [mode for mode in MODES if mode[1] == "Separate"]
-LIVE_MODES = pytest.mark.parametrize("live_mode", SEPARATE, ids="-".join)
+REPLICA_MODES = pytest.mark.parametrize("replica_mode", SEPARATE, ids="-".join)
 FAMILIES = pytest.mark.parametrize("family", [0, 1], ids=["IPv4", "IPv6"])  # index of an address
 GREETING_SECONDS = 20.0  # postscreen lets a new client wait for 6 s
 KNOWN_SECONDS = 90.0

@@ -6,7 +6,7 @@ from tests.cluster.workloads import PASSWORD, find_mailbox
 from tests.controlplane.api import wait_for
 from tests.e2e import server_log
 from tests.e2e.mailbox_clients import Request, run_in_pod
-from tests.e2e.modes import LIVE_MODES, Mode, Scenes
+from tests.e2e.modes import REPLICA_MODES, Mode, Scenes
 from tests.e2e.report import Report
 
 USER = "203.0.113.9"
@@ -38,11 +38,11 @@ def log_in_for_user(scene: Scene, pod: str) -> list[str]:
     return find()
 
 
-@LIVE_MODES
+@REPLICA_MODES
 def test_log_shows_the_user_whom_the_webmail_names(
-    live_mode: Mode, live_scenes: Scenes, report: Report
+    replica_mode: Mode, replica_scenes: Scenes, report: Report
 ) -> None:
-    scene = live_scenes.get(live_mode)
+    scene = replica_scenes.get(replica_mode)
     scene.add_pod(scene.mail, "webmail")
     own = set(scene.pod_addresses(scene.mail, "webmail"))
     wait_for(
@@ -52,11 +52,11 @@ def test_log_shows_the_user_whom_the_webmail_names(
         interval=1,
     )
     assert USER in log_in_for_user(scene, "webmail")
-    report.notes.add(f"{'-'.join(live_mode)}: the log shows the user behind the webmail, {USER}")
+    report.notes.add(f"{'-'.join(replica_mode)}: the log shows the user behind the webmail, {USER}")
 
 
-@LIVE_MODES
-def test_nobody_else_may_name_a_client(live_mode: Mode, live_scenes: Scenes) -> None:
-    scene = live_scenes.get(live_mode)
+@REPLICA_MODES
+def test_nobody_else_may_name_a_client(replica_mode: Mode, replica_scenes: Scenes) -> None:
+    scene = replica_scenes.get(replica_mode)
     scene.add_pod(scene.mail, "stranger")
     assert USER not in log_in_for_user(scene, "stranger")

@@ -1,203 +1,221 @@
-"""The running mail server follows the edge: pods go and come, clients notice nothing.
+"""The running mail server follows the edge: Dovecot, its firewall for Postfix, and Fail2ban."""
 
-`REPLACEMENTS` says how many pods each mail server loses, `AWAY_SECONDS` how long the operator is
-away; the report has the times.
-"""
-
-import os
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
-from dataclasses import dataclass
-from threading import Event
+from base64 import b64encode
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
+from mailproxy.plan.ports import MAIL_SERVICES
 from tests.cluster.cluster import Cluster
-from tests.cluster.operator import NAMESPACE, install_operator
-from tests.cluster.scene import Scene
+from tests.cluster.scene import INSIDER, Scene
 from tests.controlplane.api import wait_for
-from tests.controlplane.conditions import is_ready
-from tests.e2e import server_log
-from tests.e2e.arrival import Arrival
-from tests.e2e.crowd import Crowd, Idler
-from tests.e2e.modes import LIVE_MODES, MODES, Mode, Scenes, chosen_modes
-from tests.e2e.replacement import (
-    IMAP,
-    SETTLE_SECONDS,
-    Heir,
-    Times,
-    addresses_of,
-    find_edge_pods,
-    has_banner,
-    kill_sandbox,
-    replace_often,
-    summarize,
-    time_first_login,
+from tests.e2e.attacker import Attack, Plan, attack
+from tests.e2e.live import (
+    IMAP_PORT,
+    JAILS,
+    SUBMISSION_PORT,
+    Change,
+    find_ignored,
+    play_change,
 )
+from tests.e2e.modes import SEPARATE, Mode, Scenes, chosen_modes, temporary_scenes
+from tests.e2e.proxy_header import Endpoint, version_2
+from tests.e2e.reach import reach_from_pod
 from tests.e2e.report import Report
-from tests.e2e.services import SERVICES
+from tests.e2e.services import proxy_ports
 
-REPLACEMENTS = int(os.environ.get("REPLACEMENTS", "3"))
-AWAY_SECONDS = float(os.environ.get("AWAY_SECONDS", "0"))  # beyond what the test takes anyway
-pytestmark = pytest.mark.timeout(600 + REPLACEMENTS * 30)
-
-
-@dataclass(frozen=True)
-class Story:
-    """What a mail server went through: replacements, clients meanwhile, one that only waited."""
-
-    times: Times
-    crowd: Crowd
-    idler_lives: bool
+INDEX = 70  # of LoadBalancer addresses
+ALONE = "a NetworkPolicy alone guards the PROXY ports"
+SECOND = 1.0
+BAN_SECONDS = 30.0
+STRANGER = "203.0.113.50"
 
 
 @pytest.fixture(scope="module")
-def stories(
-    request: pytest.FixtureRequest, live_scenes: Scenes, report: Report
-) -> dict[Mode, Future[Story]]:
-    """All mail servers at once."""
+def live_scenes(request: pytest.FixtureRequest, cluster: Cluster) -> Iterator[Scenes]:
+    """Mail servers that may have a firewall, with Fail2ban and without any NetworkPolicy."""
 
-    def play(mode: Mode) -> Story:
-        scene = live_scenes.get(mode)
-        survivor = min(find_edge_pods(scene).items())[1]
-        with Idler(addresses_of(survivor)[0], IMAP.port) as idler, Crowd(scene) as crowd:
-            times = replace_often(scene, REPLACEMENTS)
-            lives = idler.is_alive()
-        name = "-".join(mode)
-        report.notes.add(summarize(f"{name}: edge pod has an address -> login", times.believed))
-        report.notes.add(summarize(f"{name}: edge pod gone -> address refused", times.refused))
-        return Story(times, crowd, lives)
+    def create(mode: Mode) -> Scene:
+        number = SEPARATE.index(mode)
+        scene = Scene(
+            cluster,
+            f"live-{number}",
+            INDEX + number,
+            *mode,
+            env={"ENABLE_FAIL2BAN": "1"},
+            capabilities=["NET_ADMIN"],
+        )
+        scene.create(networkPolicy="Disabled")
+        return scene
 
-    with ThreadPoolExecutor(len(MODES)) as pool:
-        return {mode: pool.submit(play, mode) for mode in chosen_modes(request, "live_mode")}
+    with temporary_scenes(chosen_modes(request, "live_mode"), create) as scenes:
+        yield scenes
 
 
-@LIVE_MODES
-def test_every_new_pod_is_believed_and_every_old_address_refused(
-    live_mode: Mode, stories: dict[Mode, Future[Story]]
+@pytest.fixture(scope="module")
+def changes(request: pytest.FixtureRequest, live_scenes: Scenes) -> dict[Mode, Future[Change]]:
+    """A pod of the edge that comes and goes, in all of them at the same time."""
+    with ThreadPoolExecutor(len(SEPARATE)) as pool:
+        return {
+            mode: pool.submit(lambda mode=mode: play_change(live_scenes.get(mode)))
+            for mode in chosen_modes(request, "live_mode")
+        }
+
+
+live_modes = pytest.mark.parametrize("live_mode", SEPARATE, ids="-".join)
+
+
+def mail_targets(scene: Scene, ports: list[int]) -> list[tuple[str, int]]:
+    pod = scene.mail_pod()["metadata"]["name"]
+    return [(address, port) for address in scene.pod_addresses(scene.mail, pod) for port in ports]
+
+
+@live_modes
+def test_new_pod_of_the_edge_gets_into_postfix_and_dovecot_within_a_second(
+    live_mode: Mode, changes: dict[Mode, Future[Change]], report: Report
 ) -> None:
-    times = stories[live_mode].result().times
-    assert len(times.believed) == len(times.refused) == REPLACEMENTS
-
-
-@LIVE_MODES
-def test_no_login_and_no_delivery_through_the_edges_service_fails(
-    live_mode: Mode, stories: dict[Mode, Future[Story]]
-) -> None:
-    crowd = stories[live_mode].result().crowd
-    assert not crowd.failures, crowd.failures
-    assert crowd.logins > REPLACEMENTS
-    assert crowd.deliveries > REPLACEMENTS
-
-
-@LIVE_MODES
-def test_a_session_through_the_pod_that_stays_goes_on(
-    live_mode: Mode, stories: dict[Mode, Future[Story]]
-) -> None:
-    assert stories[live_mode].result().idler_lives
-
-
-@LIVE_MODES
-def test_a_new_sandbox_is_followed_like_a_new_pod(
-    live_mode: Mode, stories: dict[Mode, Future[Story]], live_scenes: Scenes, report: Report
-) -> None:
-    """The same pod, by name and uid, with another address."""
-    stories[live_mode].result()
-    scene = live_scenes.get(live_mode)
-    name, pod = max(find_edge_pods(scene).items())
-    old = addresses_of(pod)
-    kill_sandbox(scene, pod)
-
-    def find_new() -> list[str]:
-        now = find_edge_pods(scene)[name]
-        assert now["metadata"]["uid"] == pod["metadata"]["uid"]
-        return addresses_of(now) if addresses_of(now) != old else []
-
-    new = wait_for(find_new, SETTLE_SECONDS, f"a new address of {name}", interval=0.01)
-    seconds = time_first_login(new[0])
-    report.notes.add(f"{'-'.join(live_mode)}: new sandbox has an address -> login: {seconds:.2f} s")
-    with Heir(scene.cluster, old[0]) as heir:
-        heir.time_refusal(scene, SERVICES["imap"])
-    assert has_banner(new[0], IMAP.port)
-
-
-def test_trust_is_right_soon_after_the_operator_was_away(
-    stories: dict[Mode, Future[Story]],
-    live_scenes: Scenes,
-    arrivals: dict[Mode, Future[Arrival]],
-    cluster: Cluster,
-    report: Report,
-) -> None:
-    """While it is away nothing changes for the mail server: nobody new is believed, nobody lost."""
-    wait([*stories.values(), *arrivals.values()])  # they need the operator
-    scenes = [live_scenes.get(mode) for mode in stories]
-    with ThreadPoolExecutor(len(scenes)) as pool, operator_away(cluster) as back:
-        absences = list(pool.map(replace_without_operator, scenes))
-        Event().wait(AWAY_SECONDS)
-        for absence in absences:
-            expect_nothing_new(absence)
-        back()
-        seconds = list(pool.map(lambda absence: time_first_login(absence.new), absences))
+    change = changes[live_mode].result()
+    postfix = change.first(change.came, SUBMISSION_PORT, "greeted")
+    dovecot = change.first(change.came, IMAP_PORT, "greeted")
+    assert {one.state for one in change.came} & {"refused"}, change.came
+    assert abs(dovecot - postfix) < SECOND, change.came
     report.notes.add(
-        f"operator back after {AWAY_SECONDS:g} s and more -> login: {max(seconds):.2f} s"
+        f"{'-'.join(live_mode)}: Dovecot follows Postfix's firewall by {dovecot - postfix:.2f} s"
     )
 
 
-@contextmanager
-def operator_away(cluster: Cluster) -> Iterator[Callable[[], None]]:
-    """Without the operator, until the function that is given is called, or to the end."""
-
-    def run(replicas: int) -> None:
-        name, namespace = "mailproxy-operator", NAMESPACE
-        spec = {"spec": {"replicas": replicas}}
-        cluster.api.merge_patch("Deployment", name, spec, namespace)
-
-        def is_done() -> bool:
-            pods = cluster.api.list("Pod", namespace)
-            running = [pod for pod in pods if pod["status"].get("phase") == "Running"]
-            return len(running) == len(pods) == replicas
-
-        wait_for(is_done, SETTLE_SECONDS, f"{replicas} pods of the operator", interval=0.02)
-
-    run(0)
-    try:
-        yield lambda: run(1)
-    finally:
-        run(1)
-        install_operator(cluster)
+@live_modes
+def test_pod_that_has_left_the_edge_is_refused_by_both(
+    live_mode: Mode, changes: dict[Mode, Future[Change]]
+) -> None:
+    change = changes[live_mode].result()
+    for port in (IMAP_PORT, SUBMISSION_PORT):
+        assert change.first(change.went, port, "refused")
 
 
-@dataclass(frozen=True)
-class Absence:
-    """The edge meanwhile: addresses of the pod that came and of the one that stays."""
-
-    scene: Scene
-    new: str
-    survivor: str
-
-
-def replace_without_operator(scene: Scene) -> Absence:
-    """Replace one of two edge pods; the new one is ready then."""
-    known = find_edge_pods(scene)
-    survivor, name = sorted(known)
-    scene.cluster.api.delete("Pod", name, scene.edge)
-
-    def find_ready() -> list[str]:
-        pods = [pod for n, pod in find_edge_pods(scene).items() if n not in known and is_ready(pod)]
-        return addresses_of(pods[0]) if pods else []
-
-    new = wait_for(find_ready, SETTLE_SECONDS, "a new pod of the edge")
-    return Absence(scene, new[0], addresses_of(known[survivor])[0])
+@live_modes
+def test_nobody_else_notices_a_reload(live_mode: Mode, changes: dict[Mode, Future[Change]]) -> None:
+    change = changes[live_mode].result()
+    assert {one.state for one in change.steady} == {"greeted"}, change.steady
+    assert change.session.startswith("idle1 OK"), change.session
+    assert change.session.endswith("NOOP OK"), change.session
 
 
-def expect_nothing_new(absence: Absence) -> None:
-    """The log says that the new pod was refused; the one that stays is believed."""
+@live_modes
+def test_log_has_one_line_for_each_change(
+    live_mode: Mode, changes: dict[Mode, Future[Change]]
+) -> None:
+    change = changes[live_mode].result()
+    addresses = ", ".join(change.comer)
+    expected = [
+        f"mailproxy: trusted proxies {word}: {addresses}; Dovecot has reloaded"
+        for word in ("added", "removed")
+    ]
+    assert change.log == expected
 
-    def is_refused() -> bool:
-        assert not has_banner(absence.new, IMAP.port), f"{absence.new} is believed"
-        peers = server_log.find_untrusted_peers(absence.scene.logs())
-        return absence.new in {str(peer.address) for peer in peers}
 
-    wait_for(is_refused, SETTLE_SECONDS, f"`Client not trusted (rip={absence.new})`", interval=0.1)
-    assert has_banner(absence.survivor, IMAP.port), f"{absence.survivor} is not believed any more"
+@live_modes
+def test_stranger_is_reset_on_every_proxy_port_and_on_no_other(
+    live_mode: Mode, live_scenes: Scenes
+) -> None:
+    scene = live_scenes.get(live_mode)
+    scene.add_pod(scene.mail, "evil")
+    guarded = mail_targets(scene, proxy_ports(scene))
+    plain = mail_targets(scene, [service.port for service in MAIL_SERVICES])
+    found = reach_from_pod([*guarded, *plain], scene.run_in(scene.mail, "evil"))
+    assert {found[target] for target in guarded} == {"refused"}, found
+    assert {found[target] for target in plain} == {"open"}, found
+    inside = reach_from_pod(guarded, scene.run_in(scene.edge, INSIDER))
+    assert set(inside.values()) == {"open"}, inside
+
+
+@live_modes
+def test_running_fail2ban_ignores_the_edge_as_it_is(
+    live_mode: Mode, changes: dict[Mode, Future[Change]], live_scenes: Scenes
+) -> None:
+    change = changes[live_mode].result()
+    scene = live_scenes.get(live_mode)
+    edge = set(scene.pod_addresses(scene.edge, INSIDER))
+    assert change.ignored >= {"127.0.0.0/8", *edge, *change.comer}
+    assert change.ignored_later >= {"127.0.0.0/8", *edge}
+    scene.run_in_mail_server("fail2ban-client", "reload", "postfix")
+    assert find_ignored(scene, "postfix") == change.ignored_later
+
+
+@live_modes
+def test_bad_logins_that_claim_the_edges_address_do_not_ban_it(
+    live_mode: Mode, live_scenes: Scenes
+) -> None:
+    """Everybody would be banned with it. A stranger's address is banned by the same logins."""
+    scene = live_scenes.get(live_mode)
+    edge = scene.pod_addresses(scene.edge, INSIDER)[0]
+    # Fail2ban 1.1 knows none of Dovecot 2.4's words for a bad login.
+    jails = JAILS if scene.dovecot == "2.3" else JAILS[:1]
+    logins = [
+        build_bad_login(scene, jail, claimed)
+        for jail in jails
+        for claimed in (edge, STRANGER)
+        for _ in range(7)
+    ]
+    attack(Plan(logins), scene.run_in(scene.edge, INSIDER))
+    for jail in jails:
+        wait_for(lambda jail=jail: STRANGER in find_banned(scene, jail), BAN_SECONDS, scene.logs)
+        assert find_banned(scene, jail) == [STRANGER]
+    assert f"Ignore {edge} by ip" in scene.logs()
+    targets = mail_targets(scene, proxy_ports(scene))
+    assert set(reach_from_pod(targets, scene.run_in(scene.edge, INSIDER)).values()) == {"open"}
+
+
+def build_bad_login(scene: Scene, jail: str, claimed: str) -> Attack:
+    """A wrong password, from an address that the header alone says."""
+    host = mail_targets(scene, [0])[0][0]
+    header = version_2(Endpoint(claimed, 4000), Endpoint(host, 465)).hex()
+    if jail == "dovecot":
+        return Attack(jail, host, 10993, "imap", header, True, ["a1 LOGIN imaps@example.com no"])
+    secret = b64encode(b"\0imaps@example.com\0no").decode()
+    return Attack(jail, host, 10465, "smtp", header, True, ["EHLO evil", f"AUTH PLAIN {secret}"])
+
+
+def find_banned(scene: Scene, jail: str) -> list[str]:
+    return scene.run_in_mail_server("fail2ban-client", "get", jail, "banip").split()
+
+
+@live_modes
+def test_other_tables_stay_as_they_are_when_ours_is_made_anew(
+    live_mode: Mode, live_scenes: Scenes
+) -> None:
+    """docker-mailserver and Fail2ban have theirs; a container that starts again finds ours."""
+    scene = live_scenes.get(live_mode)
+    scene.run_in_mail_server("nft", "add", "table", "inet", "f2b-table")
+
+    def tables() -> set[str]:
+        return set(scene.run_in_mail_server("nft", "list", "tables").splitlines())
+
+    before = tables()
+    scene.run_in_mail_server("bash", "/tmp/docker-mailserver/user-patches.sh")
+    assert {"table inet mailproxy", "table inet f2b-table"} <= before
+    assert tables() == before
+
+
+def test_container_without_net_admin_says_once_that_postfix_is_not_guarded(
+    separate_scene: Scene,
+) -> None:
+    scene = separate_scene
+    assert scene.logs().count(ALONE) == 1
+    scene.add_pod(scene.mail, "evil")
+    targets = mail_targets(scene, proxy_ports(scene))
+    found = reach_from_pod(targets, scene.run_in(scene.mail, "evil"))
+    assert set(found.values()) == {"open"}, found
+
+
+def test_supervisord_starts_a_watcher_that_has_died(separate_scene: Scene) -> None:
+    scene = separate_scene
+    find = ("pgrep", "--full", "/bin/bash /usr/local/bin/mailproxy-watcher")
+    (old,) = scene.run_in_mail_server(*find).split()
+    scene.run_in_mail_server("kill", "-KILL", old)
+
+    def find_another() -> bool:
+        return bool(set(scene.run_in_mail_server(*find).split()) - {old})
+
+    wait_for(find_another, 20.0, "another watcher")

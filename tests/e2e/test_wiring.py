@@ -18,7 +18,7 @@ from tests.e2e.visits import Visitor, prove_all
 
 COMPONENT = ROOT / "manifests" / "components" / "wiring"
 FILES = ("admission-policy.yaml", "cluster-role.yaml", "cluster-role-binding.yaml")
-INDEX = 70  # of LoadBalancer addresses
+INDEX = 75  # of LoadBalancer addresses
 PORTS = (PortName.SMTP, PortName.SUBMISSIONS, PortName.IMAPS)
 WORKLOAD = {"podSelector": {"matchLabels": MAIL_LABELS}, "workloadRef": {"name": "mail-server"}}
 

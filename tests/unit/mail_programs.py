@@ -15,6 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.unit.fake_mount import mount_files
+
+from mailproxy.plan.overrides import CHECKED_TRUST_PATH, TRUST_FILE
 
 PACKAGES = "postfix dovecot-core dovecot-imapd dovecot-pop3d dovecot-managesieved shellcheck"
 
@@ -56,6 +59,11 @@ smtpd_relay_restrictions = permit_mynetworks, permit_sasl_authenticated, reject_
 smtpd_recipient_restrictions = permit_mynetworks, reject_unauth_destination
 """
 SHARED_CACHE = "postscreen_cache_map = proxy:btree:$data_directory/postscreen_cache\n"
+
+PRIVATE_FOLDERS = (
+    *("/etc/fail2ban", "/etc/mailproxy", "/etc/supervisor/conf.d"),
+    *("/run/dovecot", "/run/fail2ban", "/usr/local/bin"),
+)
 
 DOVECOT_CONF = """\
 protocols = {protocols}
@@ -104,6 +112,26 @@ def find_program(name: str) -> str:
     return path
 
 
+def privatize(script: str, directory: Path, programs: Path) -> str:
+    """`user-patches.sh` that keeps to a directory, with what it needs there and nobody to trust.
+
+    Nothing is started and no table of this machine is changed: `programs`, which should come first
+    in its PATH, gets such an `nft` and such a `supervisorctl`.
+    """
+    root = directory / "root"
+    for folder in PRIVATE_FOLDERS:
+        (root / folder[1:]).mkdir(parents=True, exist_ok=True)
+        script = script.replace(f"{folder}/", f"{root}{folder}/")
+        script = script.replace(f"={folder}\n", f"={root}{folder}\n")
+    if not (root / "etc/mailproxy/trust").exists():
+        nobody = "haproxy_trusted_networks =\n"
+        mount_files(root / "etc/mailproxy/trust", {"dovecot-trust.conf": nobody})
+    for name in ("nft", "supervisorctl"):
+        (programs / name).write_text("#!/bin/sh\ncat >/dev/null\n")
+        (programs / name).chmod(0o755)
+    return script
+
+
 class Postfix:
     """A private `main.cf` and `master.cf`, and what docker-mailserver does to them."""
 
@@ -142,7 +170,7 @@ class Postfix:
     def run_script(self, script: str) -> subprocess.CompletedProcess[str]:
         """Run `user-patches.sh` the way docker-mailserver does."""
         path = self.main_cf.parent / "user-patches.sh"
-        path.write_text(script)
+        path.write_text(privatize(script, self.main_cf.parent, self.programs))
         return self._run("/bin/bash", str(path))
 
     def apply_master_overrides(self, overrides: str) -> subprocess.CompletedProcess[str]:
@@ -192,10 +220,11 @@ class Dovecot:
     def add_user_settings(self, text: str) -> None:
         self._extra.write_text(text)
 
-    def copy_overrides(self, text: str, trust_directory: str) -> None:
-        """Copy `dovecot.cf`, with the mount path of the trust ConfigMap made a private one."""
-        assert text.count(trust_directory) == 1
-        self._local.write_text(text.replace(trust_directory, str(self.trust_directory)))
+    def copy_overrides(self, text: str) -> None:
+        """Copy `dovecot.cf`, with the path of the list of trusted networks made a private one."""
+        assert text.count(CHECKED_TRUST_PATH) == 1
+        private = str(self.trust_directory / TRUST_FILE)
+        self._local.write_text(text.replace(CHECKED_TRUST_PATH, private))
 
     def write_local_conf(self, text: str) -> Path:
         """Write the file that docker-mailserver makes of `dovecot.cf`; returns its path."""
@@ -203,18 +232,8 @@ class Dovecot:
         return self._local
 
     def mount_trust(self, files: dict[str, str]) -> None:
-        """Lay files out as the kubelet does: links to a folder that is exchanged as a whole."""
-        self.trust_directory.mkdir(exist_ok=True)
-        number = len(list(self.trust_directory.glob("..v*")))
-        version = self.trust_directory / f"..v{number}"
-        version.mkdir()
-        for name, text in files.items():
-            (version / name).write_text(text)
-            (self.trust_directory / name).unlink(missing_ok=True)
-            (self.trust_directory / name).symlink_to(Path("..data", name))
-        new_data = self.trust_directory / "..data_tmp"
-        new_data.symlink_to(version.name)
-        new_data.replace(self.trust_directory / "..data")
+        """Lay out the checked copy of the mounted list."""
+        mount_files(self.trust_directory, files)
 
     def settings(self) -> dict[str, Any]:
         """Settings that differ from Dovecot's defaults, sections as nested dicts."""

@@ -29,9 +29,7 @@ def resources_of(folder: Path) -> list[Path]:
     return [folder / name for name in read(folder / "kustomization.yaml")["resources"]]
 
 
-@pytest.mark.parametrize(
-    "part", [*PARTS, *CHOICES, *(f"components/{name}" for name in COMPONENTS)]
-)
+@pytest.mark.parametrize("part", [*PARTS, *CHOICES, *(f"components/{name}" for name in COMPONENTS)])
 def test_kustomization_names_what_is_there_and_all_of_it(part: str) -> None:
     folder = MANIFESTS / part
     named = resources_of(folder)

@@ -14,7 +14,6 @@ from mailproxy.plan.dovecot_text import read_dovecot
 from mailproxy.plan.merge import merge_overrides
 from mailproxy.plan.overrides import render_overrides
 from mailproxy.plan.ports import find_services
-from mailproxy.plan.volumes import TRUST_DIRECTORY
 
 OWN_DOVECOT = """\
 # mine
@@ -57,10 +56,10 @@ def test_without_files_of_the_users_ours_are_as_they_were(listeners: Listeners) 
 def test_dovecot_has_the_users_settings_and_ours(
     dovecot: Dovecot, listeners: Listeners, end: str
 ) -> None:
-    dovecot.copy_overrides(merge(listeners)["dovecot.cf"], TRUST_DIRECTORY)
+    dovecot.copy_overrides(merge(listeners)["dovecot.cf"])
     ours = dovecot.listeners()
     merged = merge(listeners, dovecot_cf=OWN_DOVECOT + end)["dovecot.cf"]
-    dovecot.copy_overrides(merged, TRUST_DIRECTORY)
+    dovecot.copy_overrides(merged)
     found = dovecot.settings()
     assert found["mail_max_userip_connections"] == "50"
     assert found["service imap-login"]["process_min_avail"] == "3"
@@ -69,13 +68,13 @@ def test_dovecot_has_the_users_settings_and_ours(
 
 def test_ours_win_over_the_users(dovecot: Dovecot) -> None:
     merged = merge(Listeners.SEPARATE, dovecot_cf="haproxy_trusted_networks = 10.0.0.0/8\n")
-    dovecot.copy_overrides(merged["dovecot.cf"], TRUST_DIRECTORY)
+    dovecot.copy_overrides(merged["dovecot.cf"])
     assert dovecot.settings().get("haproxy_trusted_networks", "") == ""
 
 
 def test_dovecot_counts_lines_as_the_user_does(dovecot: Dovecot) -> None:
     merged = merge(Listeners.SEPARATE, dovecot_cf="\n\nno_such_setting = 1\n")
-    dovecot.copy_overrides(merged["dovecot.cf"], TRUST_DIRECTORY)
+    dovecot.copy_overrides(merged["dovecot.cf"])
     assert dovecot.find_error() == "line 3: Unknown setting: no_such_setting"
 
 
@@ -88,10 +87,10 @@ def test_whatever_text_is_taken_our_listeners_are_there(text: str, listeners: Li
     if faults or find_dovecot_clashes(statements, listening):
         return
     with private_dovecot("imap") as dovecot:
-        dovecot.copy_overrides(merge(listeners)["dovecot.cf"], TRUST_DIRECTORY)
+        dovecot.copy_overrides(merge(listeners)["dovecot.cf"])
         ours = dovecot.listeners()
         merged = merge(listeners, dovecot_cf=text)["dovecot.cf"]
-        dovecot.copy_overrides(merged, TRUST_DIRECTORY)
+        dovecot.copy_overrides(merged)
         if said := dovecot.find_error():  # of a setting of the user's that there is not
             assert int(said.removeprefix("line ").partition(":")[0]) <= text.count("\n") + 1
         else:
@@ -125,7 +124,6 @@ def test_separate_ports_are_copies_with_the_users_parameters(postfix: Postfix) -
         (Listeners.SEPARATE, "postfix-master.cf"),
         (Listeners.SEPARATE, "postfix-main.cf"),
         (Listeners.SHARED, "postfix-main.cf"),
-        (Listeners.SHARED, "user-patches.sh"),
     ],
 )
 def test_file_that_only_the_user_has_stays_as_it_is(listeners: Listeners, file: str) -> None:

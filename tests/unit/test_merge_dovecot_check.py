@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from tests.unit.mail_programs import Dovecot, private_dovecot
+from tests.unit.mail_programs import Dovecot, private_dovecot, privatize
 
 from mailproxy.api.spec import Listeners, PortName
 from mailproxy.plan.merge import merge_overrides
@@ -36,7 +36,8 @@ class Server:
         doveconf.write_text(self.dovecot.doveconf_script())
         doveconf.chmod(0o755)
         assert LOCAL_CONF in files["user-patches.sh"]
-        script = files["user-patches.sh"].replace(LOCAL_CONF, str(path))
+        script = privatize(files["user-patches.sh"], self.directory, self.directory)
+        script = script.replace(LOCAL_CONF, str(path))
         result = subprocess.run(
             ["/bin/bash", "-c", script],
             env={"PATH": f"{self.directory}:/usr/bin:/bin"},

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.unit.mail_programs import find_program, private_postfix
+from tests.unit.mail_programs import find_program, private_postfix, privatize
 
 from mailproxy.api.spec import Listeners, PortName
 from mailproxy.plan.config_text import GENERATED
@@ -51,8 +51,8 @@ def merge_script(script: str, ours: str = OURS) -> str:
 def run(text: str, directory: Path, stdin: str = "") -> subprocess.CompletedProcess[str]:
     """Run as docker-mailserver does; written files go to `directory`."""
     path = directory / "merged.sh"
-    path.write_text(text)
-    environment = {"PATH": "/usr/sbin:/usr/bin:/bin", "TMPDIR": str(directory)}
+    path.write_text(privatize(text, directory, directory))
+    environment = {"PATH": f"{directory}:/usr/sbin:/usr/bin:/bin", "TMPDIR": str(directory)}
     return subprocess.run(
         ["/bin/bash", str(path)],
         cwd=directory,

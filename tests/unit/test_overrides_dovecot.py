@@ -11,7 +11,6 @@ from tests.unit.mail_programs import Dovecot, private_dovecot
 from mailproxy.api.spec import Listeners, PortName
 from mailproxy.plan.overrides import MAX_TRUST_CHARACTERS, render_overrides, render_trust
 from mailproxy.plan.ports import Daemon, find_services
-from mailproxy.plan.volumes import TRUST_DIRECTORY
 
 LOGINS = {Daemon.IMAP_LOGIN, Daemon.POP3_LOGIN, Daemon.MANAGESIEVE_LOGIN}
 service_sets = st.sets(st.sampled_from(PortName))
@@ -25,7 +24,7 @@ def dovecot() -> Iterator[Dovecot]:
 
 def override(dovecot: Dovecot, listeners: Listeners, names: Iterable[PortName] = PortName) -> None:
     files = render_overrides(listeners, find_services(names))
-    dovecot.copy_overrides(files["dovecot.cf"], TRUST_DIRECTORY)
+    dovecot.copy_overrides(files["dovecot.cf"])
 
 
 def mount(dovecot: Dovecot, *networks: str) -> None:

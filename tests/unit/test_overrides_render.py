@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from mailproxy.api.networks import Network
 from mailproxy.api.spec import Listeners, PortName
 from mailproxy.plan.overrides import (
+    CHECKED_TRUST_PATH,
     MAX_TRUST_CHARACTERS,
-    TRUST_DIRECTORY,
     TRUST_FILE,
     overrides_hash,
     render_overrides,
@@ -40,7 +40,7 @@ def trust_line(*cidrs: str) -> str:
     ("listeners", "names"),
     [
         (Listeners.SEPARATE, {"dovecot.cf", "user-patches.sh"}),
-        (Listeners.SHARED, {"dovecot.cf", "postfix-master.cf"}),
+        (Listeners.SHARED, {"dovecot.cf", "postfix-master.cf", "user-patches.sh"}),
     ],
 )
 @given(services=service_lists)
@@ -89,9 +89,7 @@ def test_a_row_that_is_not_in_the_table_reaches_no_file() -> None:
 def test_nobody_is_trusted_until_the_list_is_included() -> None:
     for listeners in Listeners:
         text = render_overrides(listeners, [])["dovecot.cf"]
-        assert (
-            f"\nhaproxy_trusted_networks =\n!include_try {TRUST_DIRECTORY}/{TRUST_FILE}\n" in text
-        )
+        assert f"\nhaproxy_trusted_networks =\n!include_try {CHECKED_TRUST_PATH}\n" in text
         assert text.count("haproxy_trusted_networks") == 1
 
 

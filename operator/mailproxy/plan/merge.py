@@ -13,17 +13,15 @@ def merge_overrides(ours: Mapping[str, str], users: Mapping[str, str], name: str
     """Files in which both are effective; what is ours comes last, as the last one wins.
 
     `users` are texts that `find_refusal` let pass, from the ConfigMap `name`. A user's script runs
-    in a shell of its own before ours. A `dovecot.cf` of a user's brings a script too, which lets
-    Dovecot start without it when Dovecot cannot read it: no check of ours can know all settings.
+    in a shell of its own before ours. A `dovecot.cf` of a user's adds to ours what lets Dovecot
+    start without it when Dovecot cannot read it: no check of ours can know all settings.
     """
     merged = {key: _join(text, ours.get(key, "")) for key, text in users.items() if key != SCRIPT}
     files = dict(ours) | merged
     script = users.get(SCRIPT)
-    if script is not None and SCRIPT not in ours and "dovecot.cf" not in users:
-        files[SCRIPT] = script
-    elif script is not None or "dovecot.cf" in users:
+    if script is not None or "dovecot.cf" in users:
         first = _build_script(script, name, checks_dovecot="dovecot.cf" in users)
-        files[SCRIPT] = f"{first}\n{ours[SCRIPT]}" if SCRIPT in ours else first
+        files[SCRIPT] = f"{first}\n{ours[SCRIPT]}"
     return dict(sorted(files.items()))
 
 

@@ -9,7 +9,6 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
-from pathlib import PurePosixPath
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
@@ -18,17 +17,18 @@ from mailproxy.api.spec import Listeners
 from mailproxy.plan.clients import Clients
 from mailproxy.plan.ports import MAIL_SERVICES, Daemon, MailService, find_services
 from mailproxy.plan.trust import sort_networks
-from mailproxy.plan.volumes import TRUST_DIRECTORY
 
 TRUST_FILE = "dovecot-trust.conf"
 CLIENTS_FILE = "internal-clients"
+CHECKED_TRUST_PATH = f"/etc/mailproxy/{TRUST_FILE}"  # what mailproxy-watcher makes of that file
 
 # Dovecot 2.3 hands the value to a program in its environment, where Linux allows 128 KiB for one
 # variable. More than 2000 of the longest networks fit.
 MAX_TRUST_CHARACTERS = 100_000
 
+_LOADER = PackageLoader("mailproxy", "plan/templates")
 _ENVIRONMENT = Environment(
-    loader=PackageLoader("mailproxy", "plan/templates"),
+    loader=_LOADER,
     undefined=StrictUndefined,
     autoescape=False,  # noqa: S701  these are configuration files, not HTML
     trim_blocks=True,
@@ -45,34 +45,68 @@ def get_template(name: str) -> Template:
 
 _FILES = {
     Listeners.SEPARATE: ("dovecot.cf", "user-patches.sh"),
-    Listeners.SHARED: ("dovecot.cf", "postfix-master.cf"),
+    Listeners.SHARED: ("dovecot.cf", "postfix-master.cf", "user-patches.sh"),
 }
 _TEMPLATES = {
     listeners: {name: get_template(name) for name in names} for listeners, names in _FILES.items()
 }
 
 
-def render_overrides(listeners: Listeners, services: Sequence[MailService]) -> dict[str, str]:
+def load_watcher() -> str:
+    """The program that lets the running mail server follow the edge; a part for each subject.
+
+    It is no template, as `${#` would begin a comment there: it gets what it needs as arguments.
+    """
+    parts = ("settings", "networks", "mount", "firewall", "dovecot", "fail2ban", "main")
+    names = [f"watcher/{part}.sh" for part in parts]
+    return "".join(_LOADER.get_source(_ENVIRONMENT, name)[0] for name in names)
+
+
+_WATCHER = load_watcher().rstrip()
+
+
+def render_overrides(
+    listeners: Listeners,
+    services: Sequence[MailService],
+    *,
+    firewall: bool = True,
+    reload: bool = True,
+) -> dict[str, str]:
     """Files that docker-mailserver reads once, when it starts, by their names.
 
-    Both kinds of listeners need `dovecot.cf`; `Separate` also `user-patches.sh`, since no other
-    override can add a service to Postfix, and `Shared` also `postfix-master.cf`. Order and
-    duplicates of `services` do not matter.
+    `user-patches.sh` installs the watcher, and with `Separate` it adds Postfix's services, which no
+    other override can. `Shared` needs `postfix-master.cf` instead. Order and duplicates of
+    `services` do not matter.
+
+    With `firewall` strangers are refused on the PROXY ports where the container has the right to do
+    so; not with `Shared`, as the kubelet's probes come to the same ports from addresses that nobody
+    knows. With `reload` a running Dovecot is told at once whom to believe.
     """
     chosen = find_services(service.name for service in services)
     postfix = [service for service in chosen if service.is_postfix]
     dovecot = [service for service in chosen if not service.is_postfix]
+    separate = listeners == Listeners.SEPARATE
     context = {
-        "separate": listeners == Listeners.SEPARATE,
-        "trust_path": PurePosixPath(TRUST_DIRECTORY, TRUST_FILE),
+        "separate": separate,
+        "reload": reload,
+        "trust_path": CHECKED_TRUST_PATH,
         "smtp": next((s for s in postfix if s.daemon == Daemon.POSTSCREEN), None),
         "submissions": [s for s in postfix if s.daemon == Daemon.SMTPD],
         "postfix_ports": [s.proxy_port for s in MAIL_SERVICES if s.is_postfix],
         "logins": [
             (daemon, list(rows)) for daemon, rows in groupby(dovecot, key=lambda s: s.daemon)
         ],
+        "watcher": _WATCHER,
+        "watcher_options": _watcher_options(firewall=firewall and separate, reload=reload),
     }
     return {name: template.render(context) for name, template in _TEMPLATES[listeners].items()}
+
+
+def _watcher_options(*, firewall: bool, reload: bool) -> str:
+    # All eight extra ports: whoever has chosen fewer since may still have the others open.
+    ports = ",".join(str(service.proxy_port) for service in MAIL_SERVICES)
+    options = {"--reload": reload, f"'--firewall={ports}'": firewall}
+    return " ".join(option for option, is_set in options.items() if is_set)
 
 
 def render_trust(networks: Iterable[Network], clients: Clients | None = None) -> dict[str, str]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from mailproxy.api.edge import EdgeType, ProxyProtocolField
+from mailproxy.api.mail_server import Firewall, TrustUpdate
 from mailproxy.api.mailproxy import MailProxy
 from mailproxy.api.networks import Network
 from mailproxy.api.spec import Switch
@@ -141,7 +142,12 @@ def _build_overrides(proxy: MailProxy, world: World) -> Manifest | Problem:
     """
     spec, own = proxy.spec, world.user_overrides
     name = manifests.overrides_name(proxy)
-    files = render_overrides(spec.listeners, find_services(spec.ports_by_name))
+    files = render_overrides(
+        spec.listeners,
+        find_services(spec.ports_by_name),
+        firewall=spec.mail_server.firewall == Firewall.AUTO,
+        reload=spec.mail_server.trust_update == TrustUpdate.RELOAD,
+    )
     if spec.mail_server.overrides_from is not None:
         if refusal := find_refusal(proxy, own, files):
             return Problem(("ConfigMap", name), refusal.reason, refusal.message)

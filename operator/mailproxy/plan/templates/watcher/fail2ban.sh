@@ -1,0 +1,76 @@
+
+# ===== Fail2ban =====
+
+# read_own_ignores: finds what others have set as `ignoreip`, by section, as Fail2ban itself reads
+# its files: the last value of a section wins. (It cannot refer to the value before it for us:
+# `%(known/ignoreip)s` in [DEFAULT] keeps it from starting.)
+read_own_ignores() {
+  local file line section continues
+  own_ignores=([DEFAULT]='')
+  for file in "${FAIL2BAN}"/{jail.conf,jail.d/*.conf,jail.local,jail.d/*.local}; do
+    [[ -f ${file} && ${file} != "${JAIL_FILE}" ]] || continue
+    section='' continues=''
+    while IFS= read -r line || [[ -n ${line} ]]; do
+      line=${line%%[[:blank:]];*}
+      if [[ ${line} =~ ^[[:blank:]]*([#\;]|$) ]]; then
+        continue
+      elif [[ ${line} =~ ^\[([^]]+)\] ]]; then
+        section=${BASH_REMATCH[1]} continues=''
+      elif [[ -n ${section} && ${line,,} =~ ^ignoreip[[:blank:]]*[=:] ]]; then
+        own_ignores[${section}]=${line#*[=:]} continues=yes
+      elif [[ ${line} != [[:blank:]]* ]]; then
+        continues=''
+      elif [[ -n ${continues} ]]; then
+        own_ignores[${section}]+=" ${line}"
+      fi
+    done <"${file}"
+  done
+}
+
+# write_jail_file: adds our networks to every `ignoreip` that there is. Fails if there is no
+# Fail2ban or nothing to change.
+write_jail_file() {
+  local section words content before=''
+  local -A own_ignores=()
+  [[ -f ${FAIL2BAN}/jail.conf && -d ${FAIL2BAN}/jail.d ]] || return 1
+  read_own_ignores
+  content=$'# Made by mailproxy-watcher: proxies and internal clients beside what was set.\n'
+  while IFS= read -r section; do
+    read -ra words <<<"${own_ignores[${section}]} ${proxies[*]-} ${clients[*]-}"
+    content+=$'\n'"[${section}]"$'\n'"ignoreip = ${words[*]-}"$'\n'
+  done < <(printf '%s\n' "${!own_ignores[@]}" | sort)
+  [[ ! -f ${JAIL_FILE} ]] || IFS= read -r -d '' before <"${JAIL_FILE}" || true
+  [[ ${content} != "${before}" ]] && write_file "${JAIL_FILE}" "${content}"
+}
+
+# tell_fail2ban: a running one reads its files only when it is told to. Nothing that others have set
+# is removed.
+tell_fail2ban() {
+  local jails jail word commands='' ours=("${proxies[@]}" "${clients[@]}")
+  local words=() added=() gone=() removed=()
+  local -A own_ignores=()
+  if [[ ! -s ${FAIL2BAN_PID} ]]; then
+    fail2ban_retry=$((ticks + 25)) # one that starts may have read the old file
+    return 0
+  fi
+  fail2ban_retry=$((ticks + PATIENCE))
+  jails=$(timeout 20 fail2ban-client status 2>/dev/null) || return 0
+  [[ ${jails} == *'Jail list:'* ]] || return 0
+  jails=${jails#*Jail list:}
+  subtract added ours told
+  subtract gone told ours
+  read_own_ignores
+  read -ra words <<<"${own_ignores[*]//,/ }"
+  subtract removed gone words
+  for jail in ${jails//,/ }; do
+    ((${#added[@]} == 0)) || commands+="set ${jail} addignoreip ${added[*]}"$'\n'
+    for word in "${removed[@]}"; do
+      commands+="set ${jail} delignoreip ${word}"$'\n'
+    done
+  done
+  for word in "${added[@]}"; do # an address that was banned while it was somebody else's
+    [[ ${word} == */* ]] || commands+="unban ${word}"$'\n'
+  done
+  timeout 60 fail2ban-client -i <<<"${commands%$'\n'}" >/dev/null 2>&1
+  told=("${ours[@]}") due=''
+}

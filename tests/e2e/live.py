@@ -1,0 +1,149 @@
+"""Mail servers whose list of trusted proxies changes while they run, and what is seen meanwhile."""
+
+import imaplib
+import ssl
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+from mailproxy.api.spec import PortName
+from mailproxy.plan.overrides import TRUST_FILE
+from tests.cluster.scene import INSIDER, Scene
+from tests.cluster.workloads import PASSWORD, PROXY_LABELS, build_pod, find_mailbox
+from tests.controlplane.api import Manifest, wait_for
+from tests.e2e.arrival import read_trusted
+from tests.e2e.knocking import Finding, Request, knock
+from tests.e2e.proxy_header import Endpoint, version_2
+
+COMER = "comer"
+IMAP_PORT, SUBMISSION_PORT = 10143, 10587
+LIST_SECONDS = 20.0
+FAIL2BAN_SECONDS = 40.0
+JAILS = ("postfix", "dovecot")
+WATCH_SECONDS = 40.0
+
+
+@dataclass(frozen=True)
+class Change:
+    """What was seen while a pod of the edge came and went.
+
+    Attributes:
+        comer: Addresses of that pod.
+        came, went: What it found at `IMAP_PORT` and at `SUBMISSION_PORT`, until it was greeted, and
+            until it was refused.
+        steady: What another pod of the edge found at `IMAP_PORT` all the time.
+        ignored, ignored_later: What Fail2ban ignored when that pod had come, and when it had gone.
+        session: What an IMAP client got that was in IDLE meanwhile.
+        log: What the watcher has printed.
+    """
+
+    comer: list[str]
+    came: list[Finding]
+    went: list[Finding]
+    steady: list[Finding]
+    ignored: set[str]
+    ignored_later: set[str]
+    session: str
+    log: list[str]
+
+    def first(self, findings: list[Finding], port: int, state: str) -> float:
+        """When a port first was in this state."""
+        times = [one.at for one in findings if (one.port, one.state) == (port, state)]
+        assert times, f"{port} never was {state}: {findings}"
+        return times[0]
+
+
+def play_change(scene: Scene) -> Change:
+    """Let a pod of the edge come, and then leave it without its address being anybody else's."""
+    session = _begin_idling(scene)
+    since = scene.log_size()
+    with ThreadPoolExecutor(1) as pool:
+        steady = pool.submit(_knock, scene, INSIDER, "never", [IMAP_PORT], 15.0)
+        scene.apply(build_pod(scene.edge, COMER, PROXY_LABELS, ready=False))
+        comer = scene.pod_addresses(scene.edge, COMER)
+        came = _follow(scene, "greeted", comer, in_list=True)
+        ignored = wait_for_ignored(scene, comer, ignored=True)
+        change_labels(scene, COMER, dict.fromkeys(PROXY_LABELS))
+        went = _follow(scene, "refused", comer, in_list=False)
+        ignored_later = wait_for_ignored(scene, comer, ignored=False)
+        seen = steady.result()
+    log = [line for line in scene.logs(since=since).splitlines() if "mailproxy: " in line]
+    return Change(comer, came, went, seen, ignored, ignored_later, _end_idling(session), log)
+
+
+def change_labels(scene: Scene, pod: str, labels: Manifest) -> None:
+    """Of a pod of the edge; None takes one away."""
+    patch = {"metadata": {"labels": labels}}
+    scene.cluster.api.merge_patch("Pod", pod, patch, scene.edge)
+
+
+def poke(scene: Scene, value: str) -> None:
+    """Let the kubelet look at once at what the mail server has mounted."""
+    patch = {"metadata": {"annotations": {"mailproxy.test/poke": value}}}
+    scene.cluster.api.merge_patch("Pod", scene.mail_pod()["metadata"]["name"], patch, scene.mail)
+
+
+def wait_for_list(scene: Scene, addresses: list[str], *, in_list: bool) -> None:
+    """Wait until the ConfigMap has these addresses, or has none of them; then poke."""
+
+    def is_so() -> bool:
+        data = scene.cluster.api.get("ConfigMap", "mail-trust", scene.mail)["data"]
+        return (set(addresses) <= read_trusted(data[TRUST_FILE])) == in_list
+
+    wait_for(is_so, LIST_SECONDS, f"{addresses} in the list: {in_list}")
+    poke(scene, f"{'with' if in_list else 'without'} {addresses[0]}")
+
+
+def wait_for_ignored(scene: Scene, addresses: list[str], *, ignored: bool) -> set[str]:
+    """Wait until all jails ignore these addresses, or none does; returns what they ignore."""
+
+    def is_so() -> bool:
+        return all((set(addresses) <= find_ignored(scene, j)) == ignored for j in JAILS)
+
+    wait_for(is_so, FAIL2BAN_SECONDS, lambda: find_ignored(scene, JAILS[0]), interval=1)
+    return set.union(*(find_ignored(scene, jail) for jail in JAILS))
+
+
+def find_ignored(scene: Scene, jail: str) -> set[str]:
+    """What a jail of the running Fail2ban ignores."""
+    output = scene.run_in_mail_server("fail2ban-client", "get", jail, "ignoreip")
+    return {line[3:] for line in output.splitlines() if line.startswith(("|- ", "`- "))}
+
+
+def _follow(scene: Scene, until: str, addresses: list[str], *, in_list: bool) -> list[Finding]:
+    with ThreadPoolExecutor(1) as pool:
+        ports = [IMAP_PORT, SUBMISSION_PORT]
+        scene.wait_until_running(scene.edge, COMER)
+        findings: Future[list[Finding]] = pool.submit(_knock, scene, COMER, until, ports)
+        look = scene.run_in(scene.edge, COMER, check=False)
+        wait_for(lambda: look(["pgrep", "python3"], ""), LIST_SECONDS, "it knocks", interval=0.2)
+        wait_for_list(scene, addresses, in_list=in_list)
+        return findings.result()
+
+
+def _knock(
+    scene: Scene, pod: str, until: str, ports: list[int], seconds: float = WATCH_SECONDS
+) -> list[Finding]:
+    own = scene.pod_addresses(scene.edge, pod)[0]
+    host = scene.pod_addresses(scene.mail, scene.mail_pod()["metadata"]["name"])[0]
+    header = version_2(Endpoint(own, 4000), Endpoint(host, 143)).hex()
+    return knock(Request(host, ports, header, until, seconds), scene.run_in(scene.edge, pod))
+
+
+def _begin_idling(scene: Scene) -> imaplib.IMAP4_SSL:
+    context = ssl._create_unverified_context()
+    client = imaplib.IMAP4_SSL(scene.addresses[0], 993, ssl_context=context, timeout=60)
+    client.login(find_mailbox(PortName.IMAPS), PASSWORD)
+    client.select()
+    client.send(b"idle1 IDLE\r\n")
+    assert client.readline().startswith(b"+")
+    return client
+
+
+def _end_idling(client: imaplib.IMAP4_SSL) -> str:
+    client.send(b"DONE\r\n")
+    line = client.readline()
+    while line.startswith(b"*"):
+        line = client.readline()
+    answer = f"{line.decode().strip()}; NOOP {client.noop()[0]}"
+    client.logout()
+    return answer

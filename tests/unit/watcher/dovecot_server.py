@@ -1,0 +1,140 @@
+"""A real Dovecot with one IMAP port that expects a PROXY header; no root is needed."""
+
+import getpass
+import grp
+import os
+import pwd
+import re
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.controlplane.api import wait_for
+from tests.unit.mail_programs import find_program
+
+SECONDS = 10.0
+LINE_SECONDS = 5.0
+HEADER = b"PROXY TCP4 203.0.113.7 203.0.113.1 4000 143\r\n"
+CONFIG = """\
+{versions}base_dir = {root}/run/dovecot
+state_dir = {root}/state
+log_path = {root}/dovecot.log
+listen = 127.0.0.1
+protocols = imap
+ssl = no
+default_internal_user = {user}
+default_internal_group = {group}
+default_login_user = {user}
+service anvil {{
+  chroot =
+}}
+service imap-login {{
+  chroot =
+  inet_listener imap {{
+    port = {port}
+    haproxy = yes
+  }}
+  inet_listener imaps {{
+    port = 0
+  }}
+}}
+{passdb}
+haproxy_trusted_networks =
+!include_try {root}/etc/mailproxy/dovecot-trust.conf
+!include_try {root}/user.conf
+"""
+PASSDB = {
+    "2.3": "passdb {\n  driver = static\n  args = password=x\n}\n",
+    "2.4": "passdb static {\n  password = x\n}\n",
+}
+VERSIONS = {
+    "2.3": "",
+    "2.4": "dovecot_config_version = 2.4.0\ndovecot_storage_version = 2.4.0\n",
+}
+
+
+class DovecotServer:
+    """Not started at first; its configuration includes the watcher's file below `root`."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._program = find_program("dovecot")
+        self._config = root / "dovecot.conf"
+        self._process: subprocess.Popen[bytes] | None = None
+        (root / "state").mkdir()
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = free.getsockname()[1]
+        answer = subprocess.run(
+            [self._program, "--version"], capture_output=True, text=True, check=True
+        )
+        version = answer.stdout[:3]
+        user = getpass.getuser() if os.geteuid() else "nobody"  # its login processes refuse root
+        root.chmod(0o755)
+        self._config.write_text(
+            CONFIG.format(
+                root=root,
+                port=self.port,
+                user=user,
+                group=grp.getgrgid(pwd.getpwnam(user).pw_gid).gr_name,
+                versions=VERSIONS[version],
+                passdb=PASSDB[version],
+            )
+        )
+
+    def command(self, name: str) -> str:
+        """Script that runs one of Dovecot's programs with this configuration."""
+        return f'exec {find_program(name)} -c {self._config} "$@"'
+
+    def add_user_settings(self, text: str) -> None:
+        """What else is in its configuration."""
+        (self._root / "user.conf").write_text(text)
+
+    def start(self) -> None:
+        """Return when it listens."""
+        self._process = subprocess.Popen(
+            [self._program, "-F", "-c", str(self._config)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        wait_for(lambda: self.try_login_port() != "refused", SECONDS, self.log)
+
+    def stop(self) -> None:
+        """Return when it has ended."""
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(SECONDS)
+            self._process = None
+
+    def log(self) -> str:
+        """All that it has logged."""
+        path = self._root / "dovecot.log"
+        return path.read_text() if path.exists() else ""
+
+    def reloads(self) -> int:
+        """How often it has reloaded."""
+        return len(re.findall("SIGHUP received", self.log()))
+
+    def try_login_port(self) -> str:
+        """`greeted`, if it believes 127.0.0.1; else `closed`, or `refused` if it does not run."""
+        try:
+            client = socket.create_connection(("127.0.0.1", self.port), LINE_SECONDS)
+        except ConnectionRefusedError:
+            return "refused"
+        with client:
+            try:
+                client.sendall(HEADER)
+                return "greeted" if client.recv(1) else "closed"
+            except OSError:
+                return "closed"
+
+
+@contextmanager
+def stopped_in_the_end(root: Path) -> Iterator[DovecotServer]:
+    """A Dovecot that is not started yet."""
+    server = DovecotServer(root)
+    try:
+        yield server
+    finally:
+        server.stop()
