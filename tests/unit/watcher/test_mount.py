@@ -55,6 +55,12 @@ def test_clients_that_forward_addresses_get_into_dovecots_file(watcher: Watcher)
     assert watcher.copy.read_text() == OLD_TEXT + LOGIN
 
 
+def test_nobody_may_forward_addresses_while_no_such_client_runs(watcher: Watcher) -> None:
+    watcher.mount(f"{OLD_TEXT}login_trusted_networks =\n", [])
+    watcher.run_once()
+    assert watcher.copy.read_text() == f"{OLD_TEXT}login_trusted_networks =\n"
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -84,7 +90,7 @@ def test_clients_that_forward_addresses_get_into_dovecots_file(watcher: Watcher)
         "haproxy_trusted_networks = *\n",
         "haproxy_trusted_networks = </etc/passwd\n",
         "haproxy_trusted_networks = $(touch /tmp/x)\n",
-        f"haproxy_trusted_networks = {'10.0.0.1 ' * 20000}10.0.0.2\n",
+        f"haproxy_trusted_networks = {'10.0.0.1 ' * 30000}10.0.0.2\n",
     ],
     ids=lambda text: repr(text[:50]),
 )

@@ -30,12 +30,11 @@ read_folder() {
   line=${found#*$'\n'}
   if [[ -n ${line} ]]; then
     line=${line%$'\n'}
-    if [[ "${line} " != 'login_trusted_networks = '* || ${line} == *$'\n'* ]]; then
+    if [[ ! ${line} =~ ^login_trusted_networks\ =(\ [^$'\n']+)?$ ]]; then
       refusal='dovecot-trust.conf has a line that is unknown'
       return 1
     fi
-    line=${line#login_trusted_networks =}
-    parse_networks login "${line# }" || return 1
+    parse_networks login "${BASH_REMATCH[1]# }" || return 1
   fi
   if [[ -e $1/internal-clients ]]; then
     read_file others "$1/internal-clients" || return 1
