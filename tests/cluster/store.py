@@ -23,6 +23,7 @@ METADATA = Path("io.containerd.metadata.v1.bolt/meta.db")
 CONTENT = Path("io.containerd.content.v1.content")
 SNAPSHOTTER = Path("io.containerd.snapshotter.v1.overlayfs")
 START_SECONDS = 30.0
+RECENT_SECONDS = 900.0  # a cluster that is about to start from a store does not hold it yet
 NAMESPACE = "k8s.io"  # where the kubelet looks for images
 
 
@@ -37,6 +38,8 @@ def ensure_store(archives: Sequence[Path], programs: Mapping[str, Path]) -> Path
     """
     text = "\n".join(sorted(archive.name for archive in archives))
     folder = cache_dir() / "stores" / hashlib.sha256(text.encode()).hexdigest()[:16]
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    _lock_file(folder).touch()
     if not folder.exists():
         with locked(folder):
             if not folder.exists():
@@ -102,24 +105,34 @@ def mount_store(store: Path, root: Path) -> None:
 @contextmanager
 def in_use(store: Path) -> Iterator[None]:
     """Nobody removes the store meanwhile; the lock is the kernel's, as in `cache.locked`."""
-    with store.with_name(f"{store.name}.lock").open("w") as lock:
+    with _lock_file(store).open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_SH)
         yield
 
 
 def remove_other_stores(keep: Path) -> None:
-    """Delete the stores of images that are no longer made, but for those of running clusters."""
+    """Delete the stores that no cluster uses or has lately asked for.
+
+    Another working copy of the repository has images, and so a store, of its own.
+    """
     for folder in keep.parent.iterdir():
         if folder == keep or not folder.is_dir() or folder.name.startswith("."):
             continue
-        lock_file = folder.with_name(f"{folder.name}.lock")
-        with lock_file.open("w") as lock:
+        lock_file = _lock_file(folder)
+        with lock_file.open("a") as lock:  # which leaves its time as it is
+            if time.time() - lock_file.stat().st_mtime < RECENT_SECONDS:
+                continue
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 continue
             shutil.rmtree(folder)
             lock_file.unlink()
+
+
+def _lock_file(store: Path) -> Path:
+    """Its time is that of the last `ensure_store`."""
+    return store.with_name(f"{store.name}.lock")
 
 
 def _snapshots(store: Path) -> list[Path]:

@@ -32,7 +32,7 @@ from tests.e2e.wire import Wire
 NUMBER = int(os.environ.get("MAILPROXY_E2E_CLUSTER", "2"))  # `make cluster` is 1
 REPLICA_INDEX = 80  # of LoadBalancer addresses
 IPV6_NUMBER = NUMBER + 100  # the next ones may be those of other runs
-CLUSTERS = {"cluster", "ipv6_cluster"}  # fixtures
+CLUSTER_USERS = {"cluster", "ipv6_cluster", "arriving_mode"}  # what asks for one
 STANDARD_MODES = ("scene", "separate_scene", "standard_mode", "arriving_mode")  # parameters
 PREPARATION_ERROR = pytest.StashKey[ToolError]()
 
@@ -51,7 +51,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     """Build what is missing here: no test's time limit runs yet, and progress is not captured."""
     if session.config.option.collectonly or find_obstacle():
         return
-    if any(CLUSTERS & set(getattr(item, "fixturenames", ())) for item in session.items):
+    if any(CLUSTER_USERS & set(getattr(item, "fixturenames", ())) for item in session.items):
         try:
             prepare()
         except ToolError as error:
