@@ -5,6 +5,7 @@ hold the whole chain: watch, ConfigMap, kubelet, watcher, reload.
 """
 
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from tests.e2e.mailbox_clients import Request, visit
 from tests.e2e.proxy_header import Endpoint, version_2
 from tests.e2e.services import SERVICES, proxy_port
 
+REPLACEMENTS = int(os.environ.get("REPLACEMENTS", "3"))  # pods that each mail server loses
 SETTLE_SECONDS = 120.0
 BANNER_SECONDS = 0.2  # Traefik is silent on what it accepts before it has its routes
 LOOK_SECONDS = 0.01
@@ -138,7 +140,8 @@ class Heir:
     def time_refusal(self, scene: Scene, service: MailService) -> float:
         """When (`time.monotonic`) the mail server first closed on a valid header without a word."""
         (server, *_) = addresses_of(scene.mail_pod())
-        ends = Endpoint("198.51.100.7", 4000), Endpoint(server, service.port)
+        client = "2001:db8::7" if ":" in server else "198.51.100.7"
+        ends = Endpoint(client, 4000), Endpoint(server, service.port)
         task = [self._address, server, proxy_port(service, scene), version_2(*ends).hex()]
         command = self._run(sys.executable, "-I", "-c", _KNOCK, json.dumps(task))
         answer = subprocess.run(command, capture_output=True, text=True, timeout=SETTLE_SECONDS)

@@ -21,6 +21,7 @@ from tests.e2e.modes import (
     temporary_scenes,
 )
 from tests.e2e.reach import reach_from_pod
+from tests.e2e.replacement import REPLACEMENTS, replace_often, summarize
 from tests.e2e.report import Report
 from tests.e2e.services import proxy_ports
 from tests.e2e.visits import prove_outside_client
@@ -85,6 +86,14 @@ def test_trusted_networks_are_the_ipv6_addresses_of_the_edge(ipv6_scene: Scene) 
 
 def test_dovecot_closes_at_once_on_a_pod_that_is_not_of_the_edge(ipv6_scene: Scene) -> None:
     prove_mistrust(Intruder(ipv6_scene, ipv6_scene.mail, EVIL))
+
+
+def test_running_server_follows_a_replaced_edge_pod(ipv6_scene: Scene, report: Report) -> None:
+    times = replace_often(ipv6_scene, REPLACEMENTS)
+    name = f"{ipv6_scene.dovecot}-IPv6 only"
+    report.notes.add(summarize(f"{name}: edge pod has an address -> login", times.believed))
+    report.notes.add(summarize(f"{name}: edge pod gone -> address refused", times.refused))
+    assert len(times.believed) == len(times.refused) == REPLACEMENTS
 
 
 def test_network_policy_keeps_that_pod_from_the_proxy_ports_and_not_the_edge(

@@ -24,6 +24,7 @@ from tests.e2e.crowd import Crowd, Idler
 from tests.e2e.modes import MODES, REPLICA_MODES, Mode, Scenes, chosen_modes
 from tests.e2e.replacement import (
     IMAP,
+    REPLACEMENTS,
     SETTLE_SECONDS,
     Heir,
     Times,
@@ -38,7 +39,6 @@ from tests.e2e.replacement import (
 from tests.e2e.report import Report
 from tests.e2e.services import SERVICES
 
-REPLACEMENTS = int(os.environ.get("REPLACEMENTS", "3"))
 AWAY_SECONDS = float(os.environ.get("AWAY_SECONDS", "0"))  # beyond what the test takes anyway
 pytestmark = pytest.mark.timeout(600 + REPLACEMENTS * 30)
 
