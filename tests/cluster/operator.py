@@ -3,14 +3,18 @@
 from tests.cluster.cluster import ROOT, Cluster
 from tests.controlplane.api import wait_for
 
-MANIFESTS = ROOT / "manifests" / "live"
+MANIFESTS = ROOT / "manifests"
 NAMESPACE = "mailproxy-system"
 READY_SECONDS = 60.0
 
 
-def install_operator(cluster: Cluster) -> None:
-    """`kubectl apply -k manifests/live`; returns when the operator is ready."""
-    cluster.run_kubectl("apply", "-k", str(MANIFESTS))
+def install_operator(cluster: Cluster, folder: str = "live") -> None:
+    """`kubectl apply -k manifests/live`; returns when the operator is ready.
+
+    Args:
+        folder: Of `manifests`; `default` may not poke mail pods.
+    """
+    cluster.run_kubectl("apply", "-k", str(MANIFESTS / folder))
 
     def is_available() -> bool:
         deployment = cluster.api.get("Deployment", "mailproxy-operator", NAMESPACE)

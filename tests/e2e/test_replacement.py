@@ -60,7 +60,10 @@ def stories(
 
     def play(mode: Mode) -> Story:
         scene = replica_scenes.get(mode)
-        survivor = min(find_edge_pods(scene).items())[1]
+        pods = find_edge_pods(scene)
+        for pod in pods.values():
+            time_first_login(addresses_of(pod)[0])
+        survivor = pods[min(pods)]
         with Idler(addresses_of(survivor)[0], IMAP.port) as idler, Crowd(scene) as crowd:
             times = replace_often(scene, REPLACEMENTS)
             lives = idler.is_alive()
