@@ -491,12 +491,14 @@ def test_policy_lets_the_account_change_nothing_but_mounts(
         pod_patch(containers=[main | {"env": []}, other]),
         pod_patch(containers=[main | {"securityContext": {"runAsUser": 0}}, other]),
         pod_patch(containers=[main | {"volumeMounts": []}, other]),
+        pod_patch(containers=[main | {"readinessProbe": {"exec": {"command": ["evil"]}}}, other]),
         pod_patch(containers=[main, other, {"name": "evil", "image": "evil"}]),
         pod_patch(containers=[main]),
         pod_patch(initContainers=[{"name": "evil", "image": "evil"}]),
         pod_patch(hostNetwork=True),
         pod_patch(hostPID=True),
         pod_patch(serviceAccountName="admin"),
+        pod_patch(shareProcessNamespace=True),
         pod_patch(securityContext={"runAsUser": 0}),
         pod_patch(volumes=[*pod["volumes"], {"name": "host", "hostPath": {"path": "/"}}]),
         pod_patch(
@@ -506,6 +508,7 @@ def test_policy_lets_the_account_change_nothing_but_mounts(
             volumes=[*pod["volumes"], {"name": "mailproxy-x", "configMap": {"name": "secrets"}}]
         ),
         {"spec": {"replicas": 5}},
+        {"spec": {"template": {"metadata": {"labels": {"evil": "yes"}}}}},
     ]
     for patch in evil:
         assert account.is_refused(patch, "mailproxy may"), patch

@@ -131,7 +131,7 @@ def test_files_may_come_in_several_ways(mounts: list[Body], volumes: list[Body])
             VOLUMES,
             "does not mount user-patches.sh of ConfigMap mail-overrides at"
             " /tmp/docker-mailserver/user-patches.sh",
-            "volumeMounts of container mail: [{name: overrides, mountPath:"
+            "must have: volumeMounts of container mail: [{name: overrides, mountPath:"
             " /tmp/docker-mailserver/user-patches.sh, subPath: user-patches.sh}];",
         ),
         (
@@ -160,6 +160,13 @@ def test_files_may_come_in_several_ways(mounts: list[Body], volumes: list[Body])
             VOLUMES,
             "mounts /etc/mailproxy/trust/dovecot-trust.conf with `subPath`",
             "[{name: trust, mountPath: /etc/mailproxy/trust}];",
+        ),
+        (
+            [*FILES, TRUST | {"mountPath": "/etc/mailproxy/trust/more"}],
+            VOLUMES,
+            "does not mount ConfigMap mail-trust as the directory /etc/mailproxy/trust",
+            "must have: volumeMounts of container mail: [{name: trust, mountPath:"
+            " /etc/mailproxy/trust}];",
         ),
         (
             [*FILES, TRUST | {"name": "overrides"}],
