@@ -290,14 +290,19 @@ def test_all_is_taken_out_again(scene: Scene, way: str) -> None:
     wait_until_as_before(scene, before)
 
 
-def test_all_is_taken_out_though_the_operator_was_down_at_the_deletion(
-    scene: Scene, installed: Installation
+def say_manual(scene: Scene) -> None:
+    scene.apply(mailServer=mail_server(wiring="Manual"))
+
+
+@pytest.mark.parametrize("change", [WITHDRAWALS["deletion"], say_manual])
+def test_all_is_taken_out_though_the_operator_was_down_at_that_time(
+    scene: Scene, installed: Installation, change: Callable[[Scene], object]
 ) -> None:
     before = scene.api.apply(workload(scene), field_manager="user")
     scene.apply(mailServer=mail_server())
     wait_until_wired(scene)
     installed.operator.stop()
-    scene.api.delete("MailProxy", "mail", scene.mail)
+    change(scene)
     assert is_wired(read(scene))
     installed.operator.start()
     wait_until_as_before(scene, before)
