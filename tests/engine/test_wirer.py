@@ -85,7 +85,7 @@ async def test_missing_right_to_look_is_quiet(
     monkeypatch.setattr(wiring, "SEARCH_SECONDS", (0, 0))
     server.fail("list", status(403), forever=True)
     task = asyncio.create_task(Wirer(client).search(lambda _: pytest.fail("found something")))
-    await until(lambda: server.count("list") == 5)  # the third round: the first is over
+    await until(lambda: server.count("list") >= 5)  # the third round: the first is over
     task.cancel()
     assert [r for r in caplog.records if r.levelno >= logging.INFO] == []
 

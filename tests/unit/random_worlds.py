@@ -10,22 +10,24 @@ from random import Random
 from typing import Any
 
 from hypothesis import strategies as st
+from tests.unit.mail_server_bodies import (
+    config_map_volume,
+    mail_pod_body,
+    override_mount,
+    workload_body,
+)
 from tests.unit.worlds import (
     TRAEFIK_LABELS,
     Body,
     config_map_body,
-    config_map_volume,
     container_body,
     endpoints_body,
-    mail_pod_body,
     mail_proxy_body,
     node_body,
-    override_mount,
     pod_body,
     remembering,
     service_body,
     service_port,
-    workload_body,
 )
 
 from mailproxy.api.base import RULES_KEY
