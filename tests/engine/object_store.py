@@ -68,13 +68,16 @@ class ObjectStore:
 
 def matches(at: Place, item: Object, where: Place, query: Mapping[str, str]) -> bool:
     """Whether an object is one that a list or watch of `where` asks for."""
-    labels = dict(part.split("=") for part in query.get("labelSelector", "").split(",") if part)
+    parts = [part for part in query.get("labelSelector", "").split(",") if part]
+    labels = dict(part.split("=") for part in parts if "=" in part)
+    keys = {part.partition("=")[0] for part in parts}
     name = query.get("fieldSelector", "").removeprefix("metadata.name=")
     return (
         at.plural == where.plural
         and where.namespace in ("", at.namespace)
         and name in ("", at.name)
         and labels.items() <= item["metadata"]["labels"].items()
+        and keys <= item["metadata"]["labels"].keys()
     )
 
 

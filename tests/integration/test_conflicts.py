@@ -23,7 +23,9 @@ def test_the_younger_one_takes_over_when_the_older_goes(scene: Scene) -> None:
     scene.apply("newer")
     scene.wait_for_condition("Accepted", "False", "Conflict", name="newer")
     scene.api.delete("MailProxy", "mail", scene.mail)
-    scene.wait_for_condition("Ready", "True", name="newer")
+    scene.wait_for_condition("RoutesReady", "True", name="newer")
+    # Whose files the mail server mounts is its owner's to change.
+    scene.wait_for_condition("Ready", "False", "OverridesNotMounted", name="newer")
     wait_for(
         lambda: {k for k in scene.children() if k[1].startswith("mail-")} == set(), SETTLE_SECONDS
     )

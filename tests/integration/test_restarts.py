@@ -80,7 +80,7 @@ def test_deleted_while_it_was_down_a_mailproxy_is_not_served_any_more(stage: Sta
     seen = len(stage.audit.writes())
     scene.add_proxy_pod("traefik-9", "10.1.0.9")
     scene.apply("newer")  # served after the pod's event, so that one had its chance
-    scene.wait_for_condition("Ready", "True", name="newer")
+    scene.wait_for_condition("RoutesReady", "True", name="newer")
     assert not [w for w in stage.audit.writes()[seen:] if w.name.startswith("mail-")]
 
 

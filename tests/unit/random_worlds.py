@@ -10,6 +10,12 @@ from random import Random
 from typing import Any
 
 from hypothesis import strategies as st
+from tests.unit.mail_server_bodies import (
+    config_map_volume,
+    mail_pod_body,
+    override_mount,
+    workload_body,
+)
 from tests.unit.worlds import (
     TRAEFIK_LABELS,
     Body,
@@ -83,6 +89,8 @@ def mail_proxy_bodies(draw: st.DrawFn) -> Body:
         "mailServer": {"podSelector": {"matchLabels": draw(selectors)}},
         "trust": draw(_trusts()),
     }
+    if draw(st.booleans()):
+        spec["mailServer"] |= draw(_workloads)
     if draw(st.booleans()):
         spec["mailServer"]["overridesFrom"] = draw(_texts(_MAIL_SERVER["overridesFrom"]))
     if draw(st.booleans()):
@@ -173,6 +181,10 @@ def clusters(draw: st.DrawFn, body: Body) -> list[Body]:
     if draw(st.booleans()):
         objects.append(endpoints_body(proxy.name, proxy.namespace, ready=draw(st.booleans())))
     for number in range(draw(_few)):
+        objects.append(draw(_mail_pods(f"mail-{number}", proxy)))
+    if ref := proxy.spec.mail_server.workload_ref:
+        objects.append(workload_body(ref.name, ref.kind) | {"kind": str(ref.kind)})
+    for number in range(draw(_few)):
         rival = copy.deepcopy(draw(st.sampled_from([body, mail_proxy_body()])))
         rival["metadata"] |= {"name": f"rival-{number}", "uid": f"rival-{number}"}
         rival["metadata"]["namespace"] = draw(st.sampled_from([proxy.namespace, "rivals"]))
@@ -182,6 +194,41 @@ def clusters(draw: st.DrawFn, body: Body) -> list[Body]:
 
 
 _few = st.integers(0, 3)
+_workloads = st.fixed_dictionaries(
+    {
+        "workloadRef": st.fixed_dictionaries(
+            {"name": st.just("dms"), "kind": st.sampled_from(["Deployment", "StatefulSet"])}
+        ),
+        "wiring": st.sampled_from(["Manual", "Inject"]),
+        "trustUpdate": st.sampled_from(["Reload", "Restart", "Manual"]),
+    }
+)
+_sub_paths = st.sampled_from(["", "dovecot.cf", "user-patches.sh", "x"])
+
+
+@st.composite
+def _mail_pods(draw: st.DrawFn, name: str, proxy: MailProxy) -> Body:
+    """A pod of the mail server that mounts this and that."""
+    places = st.sampled_from(["dovecot.cf", "user-patches.sh", "", "../../etc/mailproxy/trust"])
+    mounts = [
+        override_mount(place, name=draw(st.sampled_from(["overrides", "trust", "own"])))
+        | {"subPath": draw(_sub_paths)}
+        for place in draw(st.lists(places, unique=True))
+    ]
+    volumes = [config_map_volume(suffix) for suffix in ("overrides", "trust")]
+    names = st.sampled_from(["POSTFIX_INET_PROTOCOLS", "PERMIT_DOCKER", "X"])
+    values = st.sampled_from(["ipv4", "all", "none", "host", "x"])
+    return mail_pod_body(
+        name,
+        mounts=mounts,
+        volumes=volumes[: draw(_few)],
+        env=draw(st.dictionaries(names, values)),
+        namespace=proxy.namespace,
+        labels=dict(proxy.spec.mail_server.pod_selector.match_labels),
+        phase=draw(st.sampled_from(["Running", "Pending", "Failed"])),
+    )
+
+
 _user_files = st.dictionaries(
     st.sampled_from([*USER_FILES, "dovecot.conf"]),
     st.sampled_from(["", "a = b\n", "a/inet/b=c", "}\n", "exit 1\n", "\r\n"]),

@@ -6,17 +6,15 @@ from ipaddress import ip_address
 from typing import Any
 
 import pytest
+from tests.unit.mail_server_bodies import mail_pod_body, override_mount
 from tests.unit.worlds import (
     MAIL_LABELS,
     Body,
     condition,
-    config_map_volume,
     endpoints_body,
     judge,
-    mail_pod_body,
     mail_proxy,
     observe,
-    override_mount,
     pod_body,
     remembering,
     selecting,
@@ -26,10 +24,8 @@ from tests.unit.worlds import (
 from mailproxy.plan.observed import Address
 
 GOOD = [service_body(), pod_body(), endpoints_body()]
-WHOLE = {"name": "overrides", "mountPath": "/tmp/docker-mailserver"}
 TRUST = {"name": "trust", "mountPath": "/etc/mailproxy/trust"}
 FILES = [override_mount("dovecot.cf"), override_mount("user-patches.sh")]
-VOLUMES = [config_map_volume("overrides"), config_map_volume("trust")]
 WORKLOAD = {"podSelector": {"matchLabels": MAIL_LABELS}, "workloadRef": {"name": "dms"}}
 WEBMAIL = {"internalClients": [{"name": "webmail", "podSelector": {"matchLabels": {"a": "b"}}}]}
 EARLY, CHANGED, LATE = "2026-07-01T10:00:00Z", "2026-07-01T10:00:01Z", "2026-07-01T10:00:02Z"
@@ -67,194 +63,6 @@ def overrides(*, changed: str = CHANGED, manager: str = "mailproxy-operator") ->
         ],
     }
     return body | {"data": {"dovecot.cf": "", "user-patches.sh": ""}}
-
-
-@pytest.mark.parametrize(
-    ("mounts", "volumes"),
-    [
-        ([*FILES, TRUST], VOLUMES),
-        ([WHOLE, TRUST], VOLUMES),
-        ([WHOLE, *FILES, TRUST], VOLUMES),
-        # A volume of somebody else's below, and our files over it.
-        (
-            [{"name": "config", "mountPath": "/tmp/docker-mailserver"}, *FILES, TRUST],
-            [*VOLUMES, {"name": "config", "emptyDir": {}}],
-        ),
-        ([*FILES, TRUST | {"mountPath": "/etc/mailproxy/trust/"}], VOLUMES),
-        # Keys under other paths within the volume.
-        (
-            [override_mount("dovecot.cf", subPath="d"), FILES[1], TRUST],
-            [
-                config_map_volume(
-                    "overrides",
-                    items=[
-                        {"key": "dovecot.cf", "path": "d"},
-                        {"key": "user-patches.sh", "path": "user-patches.sh"},
-                    ],
-                ),
-                VOLUMES[1],
-            ],
-        ),
-        # Several ConfigMaps in one projected volume.
-        (
-            [WHOLE, TRUST],
-            [
-                {
-                    "name": "overrides",
-                    "projected": {
-                        "sources": [
-                            {
-                                "configMap": {
-                                    "name": "accounts",
-                                    "items": [{"key": "a", "path": "a"}],
-                                }
-                            },
-                            {"secret": {"name": "keys"}},
-                            {"configMap": {"name": "mail-overrides"}},
-                        ]
-                    },
-                },
-                VOLUMES[1],
-            ],
-        ),
-    ],
-)
-def test_files_may_come_in_several_ways(mounts: list[Body], volumes: list[Body]) -> None:
-    assert told(mail_pod_body(mounts=mounts, volumes=volumes))["reason"] == "Mounted"
-
-
-@pytest.mark.parametrize(
-    ("mounts", "volumes", "fault", "lines"),
-    [
-        (
-            [FILES[0], TRUST],
-            VOLUMES,
-            "does not mount user-patches.sh of ConfigMap mail-overrides at"
-            " /tmp/docker-mailserver/user-patches.sh",
-            "volumeMounts of container mail: [{name: overrides, mountPath:"
-            " /tmp/docker-mailserver/user-patches.sh, subPath: user-patches.sh}];",
-        ),
-        (
-            FILES,
-            VOLUMES[:1],
-            "does not mount ConfigMap mail-trust as the directory /etc/mailproxy/trust",
-            "volumes: [{name: mailproxy-trust, configMap: {name: mail-trust}}]; volumeMounts of"
-            " container mail: [{name: mailproxy-trust, mountPath: /etc/mailproxy/trust}];",
-        ),
-        (
-            [*FILES, {"name": "trust", "mountPath": "/etc/mailproxy/trust", "subPath": "x"}],
-            VOLUMES,
-            "mounts /etc/mailproxy/trust with `subPath`, which is never updated",
-            "[{name: trust, mountPath: /etc/mailproxy/trust}];",
-        ),
-        (
-            [
-                *FILES,
-                TRUST,
-                {
-                    "name": "trust",
-                    "mountPath": "/etc/mailproxy/trust/dovecot-trust.conf",
-                    "subPath": "dovecot-trust.conf",
-                },
-            ],
-            VOLUMES,
-            "mounts /etc/mailproxy/trust/dovecot-trust.conf with `subPath`",
-            "[{name: trust, mountPath: /etc/mailproxy/trust}];",
-        ),
-        (
-            [*FILES, TRUST | {"name": "overrides"}],
-            VOLUMES,
-            "mounts something else than ConfigMap mail-trust at /etc/mailproxy/trust",
-            "volumes: [{name: mailproxy-trust",
-        ),
-        (
-            [override_mount("dovecot.cf", name="own"), FILES[1], TRUST],
-            [*VOLUMES, {"name": "own", "configMap": {"name": "own"}}],
-            "mounts something else than dovecot.cf of ConfigMap mail-overrides at"
-            " /tmp/docker-mailserver/dovecot.cf",
-            "mountPath: /tmp/docker-mailserver/dovecot.cf, subPath: dovecot.cf}]",
-        ),
-        # A file of ours in the place of another.
-        (
-            [override_mount("dovecot.cf", subPath="user-patches.sh"), FILES[1], TRUST],
-            VOLUMES,
-            "mounts something else than dovecot.cf",
-            "subPath: dovecot.cf}",
-        ),
-        # A whole ConfigMap where a file should be is a directory of that name.
-        (
-            [{"name": "overrides", "mountPath": FILES[0]["mountPath"]}, FILES[1], TRUST],
-            VOLUMES,
-            "mounts something else than dovecot.cf",
-            "subPath: dovecot.cf}",
-        ),
-        # Only some keys, and not this one.
-        (
-            [WHOLE, TRUST],
-            [
-                config_map_volume("overrides", items=[{"key": "dovecot.cf", "path": "dovecot.cf"}]),
-                VOLUMES[1],
-            ],
-            "does not mount user-patches.sh",
-            "volumes: [{name: mailproxy-overrides, configMap: {name: mail-overrides}}]",
-        ),
-        # Another ConfigMap's file lies over ours in the same volume.
-        (
-            [WHOLE, TRUST],
-            [
-                {
-                    "name": "overrides",
-                    "projected": {
-                        "sources": [
-                            {"configMap": {"name": "mail-overrides"}},
-                            {
-                                "configMap": {
-                                    "name": "own",
-                                    "items": [{"key": "x", "path": "dovecot.cf"}],
-                                }
-                            },
-                        ]
-                    },
-                },
-                VOLUMES[1],
-            ],
-            "does not mount dovecot.cf",
-            "subPath: dovecot.cf}",
-        ),
-        (
-            [
-                override_mount("dovecot.cf") | {"subPath": "", "subPathExpr": "$(X)"},
-                FILES[1],
-                TRUST,
-            ],
-            VOLUMES,
-            "mounts something else than dovecot.cf",
-            "subPath: dovecot.cf}",
-        ),
-    ],
-)
-def test_missing_mount_is_told_with_the_lines_that_mend_it(
-    mounts: list[Body], volumes: list[Body], fault: str, lines: str
-) -> None:
-    found = told(mail_pod_body(mounts=mounts, volumes=volumes))
-    assert (found["status"], found["reason"]) == ("False", "OverridesNotMounted")
-    assert f"Pod dms-0 {fault}" in found["message"]
-    assert lines in found["message"]
-
-
-def test_pod_without_any_mount_is_given_all_lines() -> None:
-    message = told(mail_pod_body(mounts=[], volumes=[]))["message"]
-    for path in (*(mount["mountPath"] for mount in FILES), TRUST["mountPath"]):
-        assert f"mountPath: {path}" in message
-    for name in ("mail-overrides", "mail-trust"):
-        assert f"configMap: {{name: {name}}}" in message
-
-
-def test_files_that_the_config_map_has_are_asked_for_and_no_others() -> None:
-    shared = {"listeners": "Shared"}
-    message = told(mail_pod_body(), **shared)["message"]
-    assert "does not mount postfix-master.cf" in message
-    assert "mounts something else" not in message
 
 
 def test_files_that_stay_while_the_users_own_are_refused_are_asked_for() -> None:

@@ -4,13 +4,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from tests.unit.mail_server_bodies import mail_pod_body
 from tests.unit.worlds import (
     NOW,
     Body,
     condition,
     endpoints_body,
     judge,
-    mail_pod_body,
     mail_proxy,
     observe,
     pod_body,

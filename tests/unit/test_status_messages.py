@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 import pytest
+from tests.unit.mail_server_bodies import mail_pod_body
 from tests.unit.worlds import (
     NOW,
     Body,
@@ -11,7 +12,6 @@ from tests.unit.worlds import (
     config_map_body,
     endpoints_body,
     judge,
-    mail_pod_body,
     mail_proxy,
     mail_proxy_body,
     node_body,

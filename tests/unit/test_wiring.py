@@ -4,20 +4,19 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from tests.unit.mail_server_bodies import mail_pod_body, workload_body
 from tests.unit.worlds import (
     MAIL_LABELS,
     NOW,
     Body,
     condition,
     endpoints_body,
-    mail_pod_body,
     mail_proxy,
     mail_proxy_body,
     observe,
     pod_body,
     remembering,
     service_body,
-    workload_body,
 )
 
 from mailproxy.api.mail_server import WorkloadRef

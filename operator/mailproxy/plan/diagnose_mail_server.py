@@ -38,7 +38,7 @@ def judge_mail_server(
         return Verdict(ConditionStatus.UNKNOWN, Reason.PENDING, message)
     for problem in filter(is_about_workload, problems):
         return Verdict(ConditionStatus.FALSE, problem.reason, f"{problem.message}.")
-    pods = sorted((pod for pod in world.mail_pods if pod.is_live), key=lambda pod: pod.name)
+    pods = sorted({pod for pod in world.mail_pods if pod.is_live}, key=lambda pod: pod.name)
     if not pods:
         labels = proxy.spec.mail_server.pod_selector.match_labels
         which = ",".join(f"{key}={value}" for key, value in sorted(labels.items()))

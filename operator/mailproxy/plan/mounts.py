@@ -69,8 +69,8 @@ def _judge_file(
     file = wanted.sub_path
     mount = mounts.get(wanted.path)
     if mount is not None:
-        volume, path = volumes.get(mount.volume), mount.sub_path
-        if volume and path and volume.holds(path, config_map, file):
+        volume = volumes.get(mount.volume)
+        if volume and volume.holds(mount.sub_path, config_map, file):
             return ""
         return f"mounts something else than {file} of ConfigMap {config_map} at {wanted.path}"
     folder = mounts.get(OVERRIDES_DIRECTORY)

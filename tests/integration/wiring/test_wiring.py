@@ -5,120 +5,19 @@ its user's choice.
 """
 
 import json
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from copy import deepcopy
-from pathlib import Path
-from typing import Any, NamedTuple
 
 import pytest
-
-from tests.controlplane.api import Api, ApiStatus, Manifest, wait_for
-from tests.controlplane.audit import AuditLog
-from tests.controlplane.binaries import Binaries
-from tests.controlplane.crds import traefik_crds
-from tests.controlplane.edge import MAIL_LABELS, delete_pod
-from tests.controlplane.server import ControlPlane
+from tests.controlplane.api import Manifest, wait_for
+from tests.controlplane.edge import delete_pod
 from tests.integration.scene import SETTLE_SECONDS, Scene
-from tests.operator_process import OperatorProcess
+from tests.integration.wiring.installation import CONSENT, Installation, mail_server, workload
 
-MANIFESTS = Path(__file__).resolve().parents[2] / "manifests"
-SYSTEM = "elsewhere"  # `namespace:` of a user's own kustomization
-OPERATOR = "mailproxy-operator"
 BINDING = "mailproxy-operator-wiring"
-CONSENT = "mailproxy.dev/allow-wiring"
 MANAGER = "mailproxy-wiring"
 KINDS = ("Deployment", "StatefulSet")
-WORKLOADS = ("deployments", "statefulsets")
 RIGHT_SECONDS = 60.0  # we look again every 30 s
-
-
-class Installation(NamedTuple):
-    """A control plane with mailproxy and the component, and the operator's process."""
-
-    plane: ControlPlane
-    api: Api
-    audit: AuditLog
-    operator: OperatorProcess
-
-    def writes(self) -> list[Any]:
-        """What the operator has written to workloads."""
-        return [w for w in self.audit.writes() if w.resource in WORKLOADS]
-
-
-@pytest.fixture(scope="module")
-def installed(
-    binaries: Binaries, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Installation]:
-    """Of this module alone, as its audit log is read."""
-    folder = tmp_path_factory.mktemp("wiring")
-    install = folder / "install"
-    install.mkdir()
-    base = os.path.relpath(MANIFESTS, install)
-    text = {
-        "namespace": SYSTEM,
-        "resources": [f"{base}/default"],
-        "components": [f"{base}/components/wiring"],
-    }
-    (install / "kustomization.yaml").write_text(json.dumps(text))
-    audit = AuditLog(folder)
-    with ControlPlane(
-        folder, binaries=binaries, crds=traefik_crds(), extra_apiserver_args=audit.arguments
-    ) as plane:
-        plane.run_kubectl("apply", "-k", str(install))
-        again = plane.run_kubectl("apply", "-k", str(install)).stdout
-        assert {line.split()[-1] for line in again.splitlines()} == {"unchanged"}, again
-        kubeconfig = plane.service_account_kubeconfig(SYSTEM, OPERATOR)
-        with OperatorProcess(kubeconfig, plane.logs / "operator.log") as operator:
-            yield Installation(plane, Api(plane.kubeconfig), audit, operator)
-            assert "Traceback" not in operator.log, operator.log
-
-
-@pytest.fixture
-def scene(installed: Installation) -> Iterator[Scene]:
-    """An edge, and a namespace for a mail server."""
-    if installed.operator.has_ended:
-        installed.operator.start()
-    scene = Scene(installed.api)
-    scene.add_edge("10.1.0.1")
-    yield scene
-    scene.tear_down()
-
-
-def workload(scene: Scene, kind: str = "Deployment", *, consents: bool = True) -> Manifest:
-    """The user's manifest of a mail server with a volume and a mount of its own."""
-    container = {
-        "name": "mail",
-        "image": "mailserver",
-        "env": [{"name": "LOG_LEVEL", "value": "info"}],
-        "volumeMounts": [{"name": "data", "mountPath": "/var/mail"}],
-    }
-    pod = {
-        "containers": [container, {"name": "exporter", "image": "exporter"}],
-        "volumes": [{"name": "data", "emptyDir": {}}],
-    }
-    own = {"strategy": {"type": "Recreate"}} if kind == "Deployment" else {"serviceName": "dms"}
-    return {
-        "apiVersion": "apps/v1",
-        "kind": kind,
-        "metadata": {
-            "name": "dms",
-            "namespace": scene.mail,
-            "annotations": {CONSENT: "true"} if consents else {"note": "mine"},
-        },
-        "spec": own
-        | {
-            "selector": {"matchLabels": MAIL_LABELS},
-            "template": {"metadata": {"labels": MAIL_LABELS}, "spec": pod},
-        },
-    }
-
-
-def mail_server(kind: str = "Deployment", name: str = "dms", **content: Any) -> Manifest:
-    """`spec.mailServer` of a MailProxy that wants its files mounted."""
-    reference = {"kind": kind, "name": name}
-    wanted = {"podSelector": {"matchLabels": MAIL_LABELS}, "workloadRef": reference}
-    return wanted | {"wiring": "Inject"} | content
 
 
 def read(scene: Scene, kind: str = "Deployment", name: str = "dms") -> Manifest:
@@ -290,14 +189,19 @@ def test_all_is_taken_out_again(scene: Scene, way: str) -> None:
     wait_until_as_before(scene, before)
 
 
-def test_all_is_taken_out_though_the_operator_was_down_at_the_deletion(
-    scene: Scene, installed: Installation
+def say_manual(scene: Scene) -> None:
+    scene.apply(mailServer=mail_server(wiring="Manual"))
+
+
+@pytest.mark.parametrize("change", [WITHDRAWALS["deletion"], say_manual])
+def test_all_is_taken_out_though_the_operator_was_down_at_that_time(
+    scene: Scene, installed: Installation, change: Callable[[Scene], object]
 ) -> None:
     before = scene.api.apply(workload(scene), field_manager="user")
     scene.apply(mailServer=mail_server())
     wait_until_wired(scene)
     installed.operator.stop()
-    scene.api.delete("MailProxy", "mail", scene.mail)
+    change(scene)
     assert is_wired(read(scene))
     installed.operator.start()
     wait_until_as_before(scene, before)
@@ -439,78 +343,3 @@ def test_without_the_component_all_else_works_and_the_condition_names_it(
         del binding["metadata"]["resourceVersion"], binding["metadata"]["uid"]
         installed.api.create(binding)
     wait_for(lambda: is_wired(read(scene)), RIGHT_SECONDS)
-
-
-class Account:
-    """The operator's account in the hands of somebody who does what he likes with it."""
-
-    def __init__(self, installed: Installation, scene: Scene) -> None:
-        kubeconfig = installed.plane.service_account_kubeconfig(SYSTEM, OPERATOR)
-        self._api, self._namespace = Api(kubeconfig), scene.mail
-
-    def patch(self, patch: Manifest) -> Manifest:
-        return self._api.merge_patch("Deployment", "dms", patch, self._namespace)
-
-    def is_refused(self, patch: Manifest, why: str) -> bool:
-        with pytest.raises(ApiStatus, match="mailproxy-operator-wiring") as refusal:
-            self.patch(patch)
-        return why in refusal.value.message
-
-
-def pod_patch(**spec: Any) -> Manifest:
-    return {"spec": {"template": {"spec": spec}}}
-
-
-def test_policy_lets_the_account_change_only_what_consents(
-    scene: Scene, installed: Installation
-) -> None:
-    manifest = workload(scene, consents=False)
-    scene.api.apply(manifest, field_manager="user")
-    account = Account(installed, scene)
-    label = {"metadata": {"labels": {"mailproxy.dev/wired-by": "mail"}}}
-    assert account.is_refused(label, "does not carry the annotation")
-    consent = {"metadata": {"annotations": {CONSENT: "true"}}}
-    assert account.is_refused(consent, "does not carry the annotation")
-    scene.api.apply(workload(scene), field_manager="user")
-    account.patch(label)
-    for value in (None, "false"):
-        taken = {"metadata": {"annotations": {CONSENT: value}}}
-        assert account.is_refused(taken, "must not change the annotation")
-
-
-def test_policy_lets_the_account_change_nothing_but_mounts(
-    scene: Scene, installed: Installation
-) -> None:
-    scene.api.apply(workload(scene), field_manager="user")
-    account = Account(installed, scene)
-    pod = workload(scene)["spec"]["template"]["spec"]
-    main, other = pod["containers"]
-    evil: list[Manifest] = [
-        pod_patch(containers=[main | {"image": "evil"}, other]),
-        pod_patch(containers=[main | {"command": ["evil"]}, other]),
-        pod_patch(containers=[main | {"env": []}, other]),
-        pod_patch(containers=[main | {"securityContext": {"runAsUser": 0}}, other]),
-        pod_patch(containers=[main | {"volumeMounts": []}, other]),
-        pod_patch(containers=[main, other, {"name": "evil", "image": "evil"}]),
-        pod_patch(containers=[main]),
-        pod_patch(initContainers=[{"name": "evil", "image": "evil"}]),
-        pod_patch(hostNetwork=True),
-        pod_patch(hostPID=True),
-        pod_patch(serviceAccountName="admin"),
-        pod_patch(securityContext={"runAsUser": 0}),
-        pod_patch(volumes=[*pod["volumes"], {"name": "host", "hostPath": {"path": "/"}}]),
-        pod_patch(
-            volumes=[*pod["volumes"], {"name": "mailproxy-trust", "hostPath": {"path": "/"}}]
-        ),
-        pod_patch(
-            volumes=[*pod["volumes"], {"name": "mailproxy-x", "configMap": {"name": "secrets"}}]
-        ),
-        {"spec": {"replicas": 5}},
-    ]
-    for patch in evil:
-        assert account.is_refused(patch, "mailproxy may"), patch
-
-
-def test_policy_says_nothing_to_others(scene: Scene) -> None:
-    scene.api.apply(workload(scene, consents=False), field_manager="user")
-    scene.api.merge_patch("Deployment", "dms", {"spec": {"replicas": 2}}, scene.mail)
