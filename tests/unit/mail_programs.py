@@ -127,8 +127,9 @@ def privatize(script: str, directory: Path, programs: Path) -> str:
         nobody = "haproxy_trusted_networks =\n"
         mount_files(root / "etc/mailproxy/trust", {"dovecot-trust.conf": nobody})
     for name in ("nft", "supervisorctl"):
-        (programs / name).write_text("#!/bin/sh\ncat >/dev/null\n")
-        (programs / name).chmod(0o755)
+        if not (programs / name).exists():
+            (programs / name).write_text("#!/bin/sh\ncat >/dev/null\n")
+            (programs / name).chmod(0o755)
     return script
 
 

@@ -78,6 +78,10 @@ def test_file_has_proxies_and_clients_beside_what_was_set(watcher: Watcher) -> N
         ("[postfix]\nignoreip =\n", {"DEFAULT": ["127.0.0.1/8"], "postfix": []}),
         ("[postfix]\n#ignoreip = 1.1.1.1\nenabled = true", {"DEFAULT": ["127.0.0.1/8"]}),
         ("ignoreip = 1.1.1.1\n", {"DEFAULT": ["127.0.0.1/8"]}),
+        (
+            "[DEFAULT]\nignoreip = 1.1.1.1\n[postfix]\nignoreip = %(known/ignoreip)s 2.2.2.2\n",
+            {"DEFAULT": ["1.1.1.1"], "postfix": ["1.1.1.1", "2.2.2.2"]},
+        ),
         ("[DEFAULT]\nignoreip = %(mynet)s\nmynet = 1.1.1.1", {"DEFAULT": ["%(mynet)s"]}),
     ],
 )

@@ -2,10 +2,10 @@
 # ===== Fail2ban =====
 
 # read_own_ignores: finds what others have set as `ignoreip`, by section, as Fail2ban itself reads
-# its files: the last value of a section wins. (It cannot refer to the value before it for us:
-# `%(known/ignoreip)s` in [DEFAULT] keeps it from starting.)
+# its files: the last value of a section wins, and `%(known/ignoreip)s` in it is the value before.
+# (Our own file cannot say that: in [DEFAULT] it keeps Fail2ban from starting.)
 read_own_ignores() {
-  local file line section continues
+  local file line section continues known
   own_ignores=([DEFAULT]='')
   for file in "${FAIL2BAN}"/{jail.conf,jail.d/*.conf,jail.local,jail.d/*.local}; do
     [[ -f ${file} && ${file} != "${JAIL_FILE}" ]] || continue
@@ -17,11 +17,13 @@ read_own_ignores() {
       elif [[ ${line} =~ ^\[([^]]+)\] ]]; then
         section=${BASH_REMATCH[1]} continues=''
       elif [[ -n ${section} && ${line,,} =~ ^ignoreip[[:blank:]]*[=:] ]]; then
-        own_ignores[${section}]=${line#*[=:]} continues=yes
+        known=${own_ignores[${section}]-${own_ignores[DEFAULT]}} continues=yes
+        line=${line#*[=:]}
+        own_ignores[${section}]=${line//"${KNOWN}"/"${known}"}
       elif [[ ${line} != [[:blank:]]* ]]; then
         continues=''
       elif [[ -n ${continues} ]]; then
-        own_ignores[${section}]+=" ${line}"
+        own_ignores[${section}]+=" ${line//"${KNOWN}"/"${known}"}"
       fi
     done <"${file}"
   done
