@@ -138,7 +138,9 @@ def test_children_hold_only_constants_and_values_of_known_form(
 @few
 @given(proxy=mail_proxies)
 def test_overrides_hold_no_line_that_another_mail_proxy_has_not_too(proxy: MailProxy) -> None:
-    everything = mail_proxy(ports=ALL_PORTS, listeners=str(proxy.spec.listeners))
+    server = proxy.spec.mail_server.model_dump(mode="json", by_alias=True)
+    listeners = str(proxy.spec.listeners)
+    everything = mail_proxy(ports=ALL_PORTS, listeners=listeners, mailServer=server)
     known = {file: set(text.splitlines()) for file, text in _overrides(everything).items()}
     for file, text in _overrides(proxy).items():
         lines = {re.sub(r"smtpd-proxy/pass[ /a-z0-9]*", "", line) for line in text.splitlines()}

@@ -47,6 +47,8 @@ BAD_MAIN = [
     ("= x\n", 1),
     ("a: b = x\n", 1),
     ("a = 1 \\\nb\n", 2),
+    ("a = 1\nmyhostname = mail.$\n", 2),
+    ("myhostname = ${mydomain\n", 1),
     ("# why\n  10.0.0.0/8\n", 2),
 ]
 

@@ -65,8 +65,16 @@ def _explain_value(value: str) -> str | None:
         )
     if not _is_balanced(value, "{}") or not _is_balanced(value, "()"):
         return "holds a bracket without its other half; Postfix could not read master.cf any more"
-    if _LONE_DOLLAR.search(value.replace("$$", "")):
+    return _explain_macros(value)
+
+
+def _explain_macros(value: str) -> str | None:
+    """Why Postfix, which expands some values at once, could not read the whole file any more."""
+    text = value.replace("$$", "")
+    if _LONE_DOLLAR.search(text):
         return "holds a `$` before something else than a name; Postfix writes `$$` for the sign"
+    if any(f"${b[0]}" in text and not _is_balanced(text, b) for b in ("{}", "()")):
+        return "holds a `$` with a bracket without its other half; add that"
     return None
 
 
@@ -88,10 +96,13 @@ def read_main(text: str) -> tuple[list[MainParameter], list[Fault]]:
     faults: list[Fault] = []
     for number, parts in _join_main_lines(text, faults):
         line = " ".join(parts)
-        if match := _MAIN_LINE.fullmatch(line):
-            parameters.append(MainParameter(number, match[1], match[2]))
-        else:
+        match = _MAIN_LINE.fullmatch(line)
+        if not match:
             faults.append(Fault(number, "it is not of the form `parameter = value`"))
+        elif message := _explain_macros(match[2]):
+            faults.append(Fault(number, f"{quote(match[1])} {message}"))
+        else:
+            parameters.append(MainParameter(number, match[1], match[2]))
     return parameters, sorted(faults, key=lambda fault: fault.line)
 
 
