@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from tests.controlplane.api import Api
 from tests.controlplane.audit import AuditLog
 from tests.controlplane.binaries import Binaries

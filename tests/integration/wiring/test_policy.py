@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+
 from tests.controlplane.api import Api, ApiStatus, Manifest
 from tests.integration.scene import Scene
 from tests.integration.wiring.installation import (

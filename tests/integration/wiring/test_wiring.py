@@ -9,6 +9,7 @@ from collections.abc import Callable
 from copy import deepcopy
 
 import pytest
+
 from tests.controlplane.api import Manifest, wait_for
 from tests.controlplane.edge import delete_pod
 from tests.integration.scene import SETTLE_SECONDS, Scene
