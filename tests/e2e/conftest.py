@@ -29,7 +29,15 @@ from tests.e2e.wire import Wire
 
 NUMBER = int(os.environ.get("MAILPROXY_E2E_CLUSTER", "2"))  # `make cluster` is 1
 LIVE_INDEX = 70  # of LoadBalancer addresses
-STANDARD_MODES = ("scene", "separate_scene", "standard_mode", "arriving_mode")  # parameters
+STANDARD_MODES = (  # parameters
+    "scene",
+    "separate_scene",
+    "standard_mode",
+    "arriving_mode",
+    "attacked",
+    "forgery_mode",
+    "isolated",
+)
 PREPARATION_ERROR = pytest.StashKey[ToolError]()
 
 
