@@ -53,6 +53,8 @@ def side_by_side(
     with ThreadPoolExecutor(at_once) as pool:
         entered = {m: pool.submit(stack.enter_context, play(m)) for m, stack in stacks.items()}
         yield entered
+        for future in entered.values():  # whoever stops early does not want the rest
+            future.cancel()
         wait(entered.values())
         list(pool.map(ExitStack.close, stacks.values()))
 
