@@ -22,7 +22,7 @@ from tests.e2e.break_in import (
     describe,
     describe_all,
 )
-from tests.e2e.modes import MODES, Mode, Scenes, chosen_modes, side_by_side
+from tests.e2e.modes import MODES, SEPARATE, Mode, Scenes, chosen_modes, side_by_side
 from tests.e2e.proxy_header import Endpoint, version_1, version_2, version_2_local
 from tests.e2e.reach import reach
 from tests.e2e.services import DOVECOT, POSTFIX, proxy_port
@@ -116,12 +116,12 @@ def test_forged_client_relays_nothing(
     forgeries[forgery_mode].result()
 
 
-def test_plain_port_25_keeps_the_relay_rights_of_mynetworks(separate_scene: Scene) -> None:
-    intruder = add_evil_pod(separate_scene)
-    plain = build_break_in(POSTFIX[0], intruder.targets[0], 25, b"", victim=f"plain-{VICTIM}")
-    [outcome] = intruder.carry_out([plain], patience=GREET_SECONDS)
+@pytest.mark.parametrize("forgery_mode", SEPARATE, indirect=True, ids="-".join)
+def test_plain_port_25_keeps_the_relay_rights_of_mynetworks(evil_pod: Intruder) -> None:
+    plain = build_break_in(POSTFIX[0], evil_pod.targets[0], 25, b"", victim=f"plain-{VICTIM}")
+    [outcome] = evil_pod.carry_out([plain], patience=GREET_SECONDS)
     assert outcome.succeeded, f"refused: {describe(outcome)}"
-    wait_for_sent(intruder, f"plain-{VICTIM}")
+    wait_for_sent(evil_pod, f"plain-{VICTIM}")
 
 
 def test_without_our_restrictions_the_same_header_relays(network_server: Intruder) -> None:
