@@ -33,7 +33,15 @@ NUMBER = int(os.environ.get("MAILPROXY_E2E_CLUSTER", "2"))  # `make cluster` is 
 REPLICA_INDEX = 80  # of LoadBalancer addresses
 IPV6_NUMBER = NUMBER + 100  # the next ones may be those of other runs
 CLUSTER_USERS = {"cluster", "ipv6_cluster", "arriving_mode"}  # what asks for one
-STANDARD_MODES = ("scene", "separate_scene", "standard_mode", "arriving_mode")  # parameters
+STANDARD_MODES = (  # parameters
+    "scene",
+    "separate_scene",
+    "standard_mode",
+    "arriving_mode",
+    "attacked",
+    "forgery_mode",
+    "isolated",
+)
 PREPARATION_ERROR = pytest.StashKey[ToolError]()
 
 

@@ -2,14 +2,16 @@
 
 import socket
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import TypeVar
 
 import pytest
 
 from tests.cluster.scene import Scene
 from tests.controlplane.api import wait_for
 
+T = TypeVar("T")
 Mode = tuple[str, str]  # version of Dovecot, listeners
 MODES: list[Mode] = [(d, listeners) for listeners in ("Separate", "Shared") for d in ("2.3", "2.4")]
 SEPARATE = [mode for mode in MODES if mode[1] == "Separate"]
@@ -24,9 +26,7 @@ class Scenes:
 
     def __init__(self, modes: Iterable[Mode], create: Callable[[Mode], Scene]) -> None:
         self._pool = ThreadPoolExecutor(len(MODES))
-        self._scenes: dict[Mode, Future[Scene]] = {
-            mode: self._pool.submit(create, mode) for mode in modes
-        }
+        self._scenes = {mode: self._pool.submit(create, mode) for mode in modes}
 
     def get(self, mode: Mode) -> Scene:
         """The scene of a mode, as soon as it is made."""
@@ -37,6 +37,26 @@ class Scenes:
         for future in self._scenes.values():
             if not future.exception():
                 future.result().delete()
+
+
+@contextmanager
+def side_by_side(
+    modes: Iterable[Mode],
+    play: Callable[[Mode], AbstractContextManager[T]],
+    at_once: int = len(MODES),
+) -> Iterator[dict[Mode, Future[T]]]:
+    """What comes of entering a context for each mode, `at_once` of them at a time.
+
+    In the end all are left, side by side too.
+    """
+    stacks = {mode: ExitStack() for mode in modes}
+    with ThreadPoolExecutor(at_once) as pool:
+        entered = {m: pool.submit(stack.enter_context, play(m)) for m, stack in stacks.items()}
+        yield entered
+        for future in entered.values():  # whoever stops early does not want the rest
+            future.cancel()
+        wait(entered.values())
+        list(pool.map(ExitStack.close, stacks.values()))
 
 
 @contextmanager

@@ -32,8 +32,10 @@ PATIENCE_SECONDS = 60.0  # longer than any server needs that does not wait for m
 CROWD = 55  # Postfix serves 50 connections of one client at a time
 CROWD_CLIENT = "10.204.255.7"  # may relay by PERMIT_DOCKER=host, and has no limit where it may
 LOG_SECONDS = 30.0
+START_SECONDS = 30.0
 LOGINS = ("imap-login", "pop3-login", "managesieve-login")
 REUSE = {"2.3": "service_count = 0", "2.4": "restart_request_count = unlimited"}
+SPARE_LOGINS = 2  # processes of each kind that wait for clients
 REUSE_FILE = "/etc/dovecot/conf.d/97-reuse.conf"
 
 
@@ -87,7 +89,7 @@ def quick_recovery(intruder: Intruder) -> Iterator[None]:
     """
     reuse = REUSE[intruder.scene.dovecot]
     for name in LOGINS:
-        line = f"service {name} {{\\n  {reuse}\\n  process_min_avail = 2\\n}}\\n"
+        line = f"service {name} {{\\n  {reuse}\\n  process_min_avail = {SPARE_LOGINS}\\n}}\\n"
         intruder.run_in_mail_server("bash", "-c", f"printf '{line}' >>{REUSE_FILE}")
     _reload(intruder, "postconf service_throttle_time=1s")
     yield
@@ -105,9 +107,14 @@ def ends_login_process(header: bytes) -> bool:
 def count_processes(intruder: Intruder) -> dict[str, int]:
     """How many processes serve clients, by the program's name, fresh after a reload."""
     _reload(intruder, "true")
-    programs = intruder.run_in_mail_server("ps", "-e", "-o", "args=").splitlines()
-    names = ("smtpd", "postscreen", *LOGINS)
-    return {name: sum(name in program.split()[0] for program in programs) for name in names}
+
+    def count() -> dict[str, int]:
+        programs = intruder.run_in_mail_server("ps", "-e", "-o", "args=").splitlines()
+        names = ("smtpd", "postscreen", *LOGINS)
+        found = {name: sum(name in program.split()[0] for program in programs) for name in names}
+        return found if all(found[name] >= SPARE_LOGINS for name in LOGINS) else {}
+
+    return wait_for(count, START_SECONDS, "the login processes that always wait", interval=0.1)
 
 
 def find_connections(intruder: Intruder) -> list[str]:

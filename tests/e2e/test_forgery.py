@@ -5,7 +5,8 @@ Postfix believes a header from anyone; that it does not matter is proven on serv
 """
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import pytest
@@ -23,6 +24,7 @@ from tests.e2e.break_in import (
     describe_all,
     prove_mistrust,
 )
+from tests.e2e.modes import MODES, SEPARATE, Mode, Scenes, chosen_modes, side_by_side
 from tests.e2e.proxy_header import Endpoint, version_2, version_2_local
 from tests.e2e.reach import reach
 from tests.e2e.services import POSTFIX, proxy_port
@@ -48,42 +50,80 @@ def claim(client: str) -> Claim:
     return Claim(client, version_2(Endpoint(client, 4000), Endpoint(own, 25)))
 
 
+@pytest.fixture(scope="module", params=MODES, ids="-".join)
+def forgery_mode(request: pytest.FixtureRequest) -> Mode:
+    """In which mode the servers run that are attacked."""
+    mode: Mode = request.param
+    return mode
+
+
 @pytest.fixture(scope="module")
-def evil_pod(scene: Scene) -> Intruder:
+def evil_pod(forgery_mode: Mode, standard_scenes: Scenes) -> Intruder:
     """A pod beside the mail server. By PERMIT_DOCKER=host its own address may relay."""
-    scene.add_pod(scene.mail, "evil")
-    return Intruder(scene, scene.mail, "evil")
+    return add_evil_pod(standard_scenes.get(forgery_mode))
 
 
 @pytest.fixture(scope="module")
-def network_server(scene: Scene, evil_pod: Intruder) -> Iterator[Intruder]:
+def network_servers(
+    request: pytest.FixtureRequest, standard_scenes: Scenes
+) -> Iterator[dict[Mode, Future[Intruder]]]:
     """The evil pod before a second mail server, with the same files and PERMIT_DOCKER=network."""
-    env = {"PERMIT_DOCKER": "network"}
-    scene.add_mail_server(name="network-server", labels=NETWORK_LABELS, env=env)
-    intruder = replace(evil_pod, labels=NETWORK_LABELS)
-    ports = [(intruder.targets[0], proxy_port(service, scene)) for service in POSTFIX]
-    wait_for(lambda: set(reach(ports).values()) == {"open"}, LOG_SECONDS, lambda: reach(ports))
-    yield intruder
-    scene.cluster.api.delete("Deployment", "network-server", scene.mail)
+
+    @contextmanager
+    def play(mode: Mode) -> Iterator[Intruder]:
+        scene = standard_scenes.get(mode)
+        env = {"PERMIT_DOCKER": "network"}
+        scene.add_mail_server(name="network-server", labels=NETWORK_LABELS, env=env)
+        intruder = replace(add_evil_pod(scene), labels=NETWORK_LABELS)
+        ports = [(intruder.targets[0], proxy_port(service, scene)) for service in POSTFIX]
+        wait_for(lambda: set(reach(ports).values()) == {"open"}, LOG_SECONDS, lambda: reach(ports))
+        yield intruder
+        scene.cluster.api.delete("Deployment", "network-server", scene.mail)
+
+    with side_by_side(chosen_modes(request, "forgery_mode"), play) as servers:
+        yield servers
 
 
-def test_forged_client_relays_nothing(evil_pod: Intruder, network_server: Intruder) -> None:
+@pytest.fixture(scope="module")
+def network_server(forgery_mode: Mode, network_servers: dict[Mode, Future[Intruder]]) -> Intruder:
+    """One of them."""
+    return network_servers[forgery_mode].result()
+
+
+@pytest.fixture(scope="module")
+def forgeries(
+    request: pytest.FixtureRequest,
+    standard_scenes: Scenes,
+    network_servers: dict[Mode, Future[Intruder]],
+) -> Iterator[dict[Mode, Future[None]]]:
+    """Whether both servers of a mode have borne all forged clients: at once, as these must wait."""
+
+    @contextmanager
+    def play(mode: Mode) -> Iterator[None]:
+        evil_pod = add_evil_pod(standard_scenes.get(mode))
+        claims = build_claims(evil_pod)
+        with ThreadPoolExecutor() as pool:
+            both = evil_pod, network_servers[mode].result()
+            list(pool.map(lambda intruder: forge_in_vain(intruder, claims), both))
+        yield
+
+    with side_by_side(chosen_modes(request, "forgery_mode"), play) as forgeries:
+        yield forgeries
+
+
+def test_forged_client_relays_nothing(
+    forgery_mode: Mode, forgeries: dict[Mode, Future[None]]
+) -> None:
     """The claimed clients may relay by PERMIT_DOCKER=host, or by PERMIT_DOCKER=network."""
-    own = evil_pod.addresses[0]
-    claims = [*map(claim, ("127.0.0.1", "::1", own, "172.16.5.5", "203.0.113.77"))]
-    claims.append(Claim(own, version_2_local()))
-    with ThreadPoolExecutor() as pool:  # at the same time, as postscreen lets all wait
-        list(pool.map(lambda intruder: forge_in_vain(intruder, claims), (evil_pod, network_server)))
+    forgeries[forgery_mode].result()
 
 
-def test_plain_port_25_keeps_the_relay_rights_of_mynetworks(separate_scene: Scene) -> None:
-    scene = separate_scene
-    scene.add_pod(scene.mail, "evil")
-    intruder = Intruder(scene, scene.mail, "evil")
-    plain = build_break_in(POSTFIX[0], intruder.targets[0], 25, b"", victim=f"plain-{VICTIM}")
-    [outcome] = intruder.carry_out([plain], patience=GREET_SECONDS)
+@pytest.mark.parametrize("forgery_mode", SEPARATE, indirect=True, ids="-".join)
+def test_plain_port_25_keeps_the_relay_rights_of_mynetworks(evil_pod: Intruder) -> None:
+    plain = build_break_in(POSTFIX[0], evil_pod.targets[0], 25, b"", victim=f"plain-{VICTIM}")
+    [outcome] = evil_pod.carry_out([plain], patience=GREET_SECONDS)
     assert outcome.succeeded, f"refused: {describe(outcome)}"
-    wait_for_sent(intruder, f"plain-{VICTIM}")
+    wait_for_sent(evil_pod, f"plain-{VICTIM}")
 
 
 def test_without_our_restrictions_the_same_header_relays(network_server: Intruder) -> None:
@@ -109,8 +149,8 @@ def test_dovecot_closes_at_once_on_a_pod_that_is_not_of_the_edge(evil_pod: Intru
     prove_mistrust(evil_pod)
 
 
-def test_dovecot_believes_the_same_headers_of_a_pod_of_the_edge(scene: Scene) -> None:
-    insider = Intruder(scene, scene.edge, INSIDER)
+def test_dovecot_believes_the_same_headers_of_a_pod_of_the_edge(evil_pod: Intruder) -> None:
+    insider = Intruder(evil_pod.scene, evil_pod.scene.edge, INSIDER)
     outcomes = insider.carry_out(build_dovecot_attacks(insider), patience=GREET_SECONDS)
     wrong = [o for o in outcomes if not o.greeted or o.succeeded]
     assert not wrong, f"no banner, or a mailbox without a password: {describe_all(wrong)}"
@@ -146,6 +186,19 @@ def test_reset_after_local_stops_no_port_but_its_own(network_server: Intruder) -
         LOG_SECONDS,
         lambda: f"port {port} serves again after a restart\n{crashes(network_server)}",
     )
+
+
+def add_evil_pod(scene: Scene) -> Intruder:
+    """Beside the mail server; once for each scene, however often this is called."""
+    scene.add_pod(scene.mail, "evil")
+    return Intruder(scene, scene.mail, "evil")
+
+
+def build_claims(evil_pod: Intruder) -> list[Claim]:
+    """Clients that may relay here or there, the pod itself in two ways, and one that may not."""
+    own = evil_pod.addresses[0]
+    claims = [*map(claim, ("127.0.0.1", "::1", own, "172.16.5.5", "203.0.113.77"))]
+    return [*claims, Claim(own, version_2_local())]
 
 
 def forge_in_vain(intruder: Intruder, claims: list[Claim]) -> None:

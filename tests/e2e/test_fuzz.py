@@ -4,14 +4,18 @@
 """
 
 from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 import pytest
 
 from mailproxy.plan.ports import MailService
-from tests.cluster.scene import INSIDER, Scene
+from tests.cluster.scene import INSIDER
 from tests.controlplane.api import wait_for
 from tests.e2e import server_log
 from tests.e2e.break_in import VICTIM, Intruder, describe_all
+from tests.e2e.modes import MODES, Mode, Scenes, chosen_modes, side_by_side
 from tests.e2e.report import Report
 from tests.e2e.services import DOVECOT, POSTFIX
 from tests.e2e.storm import (
@@ -28,33 +32,60 @@ from tests.e2e.storm import (
 from tests.e2e.visits import prove_outside_client
 from tests.e2e.wrong_headers import WRONG_HEADERS
 
+STORMS_AT_ONCE = 2  # each takes a third of two cores, as long as these are fast enough
 SETTLE_SECONDS = 15.0
 HEADER_SECONDS = 2.5  # Dovecot waits 3 s for a header, Postfix 5 s
 CONNECTION_LIMIT = 50  # Postfix's default for one client
 pytestmark = pytest.mark.timeout(300 + FUZZ // 4)
 
 
+@dataclass(frozen=True)
+class Attacked:
+    """A mail server that has borne a storm.
+
+    Attributes:
+        insider: Who brewed it: a pod of the edge, without a NetworkPolicy in its way.
+        processes_before: By `count_processes`.
+    """
+
+    insider: Intruder
+    processes_before: dict[str, int]
+    storm: Storm
+
+
 @pytest.fixture(scope="module")
-def insider(scene: Scene, report: Report) -> Iterator[Intruder]:
-    """A pod of the edge, without a NetworkPolicy in its way, before a server quick to recover."""
+def attacks(
+    request: pytest.FixtureRequest, standard_scenes: Scenes, report: Report
+) -> Iterator[dict[Mode, Future[Attacked]]]:
+    """Storms on servers that are quick to recover, until all tests of this module are over."""
     report.notes.add(f"random changes of headers: {REPEAT}")
-    intruder = Intruder(scene, scene.edge, INSIDER)
-    with quick_recovery(intruder):
-        yield intruder
+
+    @contextmanager
+    def play(mode: Mode) -> Iterator[Attacked]:
+        scene = standard_scenes.get(mode)
+        insider = Intruder(scene, scene.edge, INSIDER)
+        with quick_recovery(insider):
+            before = count_processes(insider)
+            yield Attacked(insider, before, brew_storm(insider))
+
+    with side_by_side(chosen_modes(request, "attacked"), play, STORMS_AT_ONCE) as attacks:
+        yield attacks
 
 
-@pytest.fixture(scope="module")
-def processes_before(insider: Intruder) -> dict[str, int]:
-    return count_processes(insider)
+@pytest.fixture(scope="module", params=MODES, ids="-".join)
+def attacked(request: pytest.FixtureRequest, attacks: dict[Mode, Future[Attacked]]) -> Attacked:
+    """One of them."""
+    return attacks[request.param].result()
 
 
-@pytest.fixture(scope="module")
-def storm(insider: Intruder, processes_before: dict[str, int]) -> Storm:  # noqa: ARG001 - its order
+@pytest.fixture
+def storm(attacked: Attacked) -> Storm:
     """What came of all attacks on all ports."""
-    return brew_storm(insider)
+    return attacked.storm
 
 
-def test_no_header_relays_or_opens_a_mailbox(storm: Storm, insider: Intruder) -> None:
+def test_no_header_relays_or_opens_a_mailbox(attacked: Attacked) -> None:
+    storm, insider = attacked.storm, attacked.insider
     outcomes = [*storm.changed, *storm.silent]
     outcomes += [outcome for named in storm.named.values() for outcome in named]
     broken_in = [outcome for outcome in outcomes if outcome.succeeded]
@@ -112,26 +143,23 @@ def test_limit_of_connections_holds_for_a_client_that_a_header_claims(
     assert reasons >= CROWD - CONNECTION_LIMIT, "\n".join(storm.log.splitlines()[-50:])
 
 
-@pytest.mark.usefixtures("storm")
-def test_all_ports_still_serve_clients_of_the_edge(scene: Scene, report: Report) -> None:
-    prove_outside_client(scene, 0, report)
+def test_all_ports_still_serve_clients_of_the_edge(attacked: Attacked, report: Report) -> None:
+    prove_outside_client(attacked.insider.scene, 0, report)
 
 
-@pytest.mark.usefixtures("storm")
-def test_no_connection_and_no_process_is_left(
-    insider: Intruder, processes_before: dict[str, int]
-) -> None:
+def test_no_connection_and_no_process_is_left(attacked: Attacked) -> None:
+    insider, before = attacked.insider, attacked.processes_before
     wait_for(
         lambda: not find_connections(insider),
         SETTLE_SECONDS,
         lambda: f"{REPEAT}: {find_connections(insider)}",
     )
-    last = processes_before
+    last = before
 
     def are_gone() -> bool:
         nonlocal last
         last = count_processes(insider)
-        return all(last[name] <= count for name, count in processes_before.items())
+        return all(last[name] <= count for name, count in before.items())
 
     message = "{}: before {}, now {}".format
-    wait_for(are_gone, SETTLE_SECONDS, lambda: message(REPEAT, processes_before, last))
+    wait_for(are_gone, SETTLE_SECONDS, lambda: message(REPEAT, before, last))

@@ -1,15 +1,18 @@
 """With the NetworkPolicy nobody but the edge reaches a PROXY port, and nothing else changes."""
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 import pytest
 
 from mailproxy.plan.ports import MAIL_SERVICES
 from tests.cluster.scene import INSIDER, Scene
-from tests.cluster.workloads import PROXY_LABELS
+from tests.cluster.workloads import NAME, PROXY_LABELS, build_pod
 from tests.controlplane.api import wait_for
 from tests.controlplane.edge import create_namespace
+from tests.e2e.modes import MODES, Mode, Scenes, chosen_modes, side_by_side
 from tests.e2e.reach import Target, reach, reach_from_pod
 from tests.e2e.services import proxy_ports
 
@@ -26,45 +29,89 @@ STRANGERS = (
 )
 
 
-@pytest.fixture(scope="session")
-def isolated(scene: Scene) -> Iterator[Scene]:
-    """The scene with its NetworkPolicy, and with something that listens on `OTHER_PORT`."""
+Reached = dict[str, dict[Target, str]]  # what each of `STRANGERS` and others finds
+
+
+@dataclass(frozen=True)
+class Isolated:
+    """A scene with its NetworkPolicy.
+
+    Attributes:
+        probes_before: Of the kubelet in the mail server's log, when the policy was in force.
+    """
+
+    scene: Scene
+    probes_before: int
+    reached: Reached
+
+
+@pytest.fixture(scope="module")
+def isolations(
+    request: pytest.FixtureRequest, standard_scenes: Scenes
+) -> Iterator[dict[Mode, Future[Isolated]]]:
+    """The standard scenes with their NetworkPolicies, until all tests of this module are over."""
+
+    @contextmanager
+    def play(mode: Mode) -> Iterator[Isolated]:
+        scene = standard_scenes.get(mode)
+        with isolation(scene):
+            yield Isolated(scene, count_probes(scene), reach_from_everywhere(scene))
+
+    with side_by_side(chosen_modes(request, "isolated"), play) as isolations:
+        yield isolations
+
+
+@pytest.fixture(scope="module", params=MODES, ids="-".join)
+def isolated(request: pytest.FixtureRequest, isolations: dict[Mode, Future[Isolated]]) -> Isolated:
+    """One of them."""
+    return isolations[request.param].result()
+
+
+@contextmanager
+def isolation(scene: Scene) -> Iterator[None]:
+    """A NetworkPolicy, and something that listens on `OTHER_PORT`."""
     listen = f"setsid python3 -m http.server {OTHER_PORT} --bind :: >/dev/null 2>&1 &"
     scene.run_in_mail_server("bash", "-c", listen)
     some_port = find_targets(scene, proxy_ports(scene))[0]
     scene.apply_mail_proxy(networkPolicy="Enabled")
     wait_for(lambda: reach([some_port])[some_port] == "dropped", POLICY_SECONDS, "it is enforced")
-    yield scene
+    yield
     scene.apply_mail_proxy(networkPolicy="Disabled")
     wait_for(lambda: reach([some_port])[some_port] == "open", POLICY_SECONDS, "it is gone")
 
 
-@pytest.fixture(scope="session")
-def reached(isolated: Scene) -> dict[str, dict[Target, str]]:
+def reach_from_everywhere(scene: Scene) -> Reached:
     """What each of these finds at all ports of the mail server's pod; all ask at once."""
-    foreign = f"foreign-{isolated.name}"
-    create_namespace(isolated.cluster.api, foreign)
+    foreign = f"foreign-{scene.name}"
+    create_namespace(scene.cluster.api, foreign)
     pods = {
-        "evil pod": (isolated.mail, STRANGER),
-        "pod of the edge's namespace without the labels": (isolated.edge, STRANGER),
+        "evil pod": (scene.mail, STRANGER),
+        "pod of the edge's namespace without the labels": (scene.edge, STRANGER),
         "pod with the labels in another namespace": (foreign, STRANGER),
-        "pod of the edge": (isolated.edge, INSIDER),
+        "pod of the edge": (scene.edge, INSIDER),
     }
-    for namespace, name in pods.values():
-        if name == STRANGER:
-            isolated.add_pod(namespace, name, PROXY_LABELS if namespace == foreign else {})
-    targets = find_targets(isolated, [*proxy_ports(isolated), *open_ports(isolated)])
+    strangers = [namespace for namespace, name in pods.values() if name == STRANGER]
+    for namespace in strangers:
+        labels = PROXY_LABELS if namespace == foreign else {}
+        scene.apply(build_pod(namespace, STRANGER, labels))
+    for namespace in strangers:
+        scene.wait_for_ready_pod(namespace, {NAME: STRANGER})
+    targets = find_targets(scene, [*proxy_ports(scene), *open_ports(scene)])
     with ThreadPoolExecutor(len(pods) + 1) as pool:
         found = {
-            who: pool.submit(reach_from_pod, targets, isolated.run_in(*pod))
+            who: pool.submit(reach_from_pod, targets, scene.run_in(*pod))
             for who, pod in pods.items()
         }
         found["outside client"] = pool.submit(reach, targets)
-    for namespace, name in pods.values():
-        if name == STRANGER:
-            isolated.cluster.api.delete("Pod", name, namespace)
-    isolated.cluster.api.delete("Namespace", foreign)
+    for namespace in strangers:
+        scene.cluster.api.delete("Pod", STRANGER, namespace)
+    scene.cluster.api.delete("Namespace", foreign)
     return {who: states.result() for who, states in found.items()}
+
+
+def count_probes(scene: Scene) -> int:
+    """Connections of the kubelet in the mail server's log."""
+    return scene.logs().count(f"rip={scene.cluster.addresses.gateway[0]}")
 
 
 def open_ports(scene: Scene) -> list[int]:
@@ -84,32 +131,28 @@ def expect(states: dict[Target, str], targets: list[Target], expected: str) -> N
 
 
 @pytest.mark.parametrize("who", STRANGERS)
-def test_nobody_but_the_edge_reaches_a_proxy_port(
-    who: str, isolated: Scene, reached: dict[str, dict[Target, str]]
-) -> None:
-    expect(reached[who], find_targets(isolated, proxy_ports(isolated)), "dropped")
+def test_nobody_but_the_edge_reaches_a_proxy_port(who: str, isolated: Isolated) -> None:
+    scene = isolated.scene
+    expect(isolated.reached[who], find_targets(scene, proxy_ports(scene)), "dropped")
 
 
 @pytest.mark.parametrize("who", STRANGERS)
-def test_every_other_port_stays_open(
-    who: str, isolated: Scene, reached: dict[str, dict[Target, str]]
-) -> None:
-    expect(reached[who], find_targets(isolated, open_ports(isolated)), "open")
+def test_every_other_port_stays_open(who: str, isolated: Isolated) -> None:
+    scene = isolated.scene
+    expect(isolated.reached[who], find_targets(scene, open_ports(scene)), "open")
 
 
-def test_pods_of_the_edge_reach_every_port(
-    isolated: Scene, reached: dict[str, dict[Target, str]]
-) -> None:
-    ports = [*proxy_ports(isolated), *open_ports(isolated)]
-    expect(reached["pod of the edge"], find_targets(isolated, ports), "open")
+def test_pods_of_the_edge_reach_every_port(isolated: Isolated) -> None:
+    scene = isolated.scene
+    ports = [*proxy_ports(scene), *open_ports(scene)]
+    expect(isolated.reached["pod of the edge"], find_targets(scene, ports), "open")
 
 
-def test_probes_of_the_kubelet_go_on(isolated: Scene) -> None:
-    kubelet = isolated.cluster.addresses.gateway[0]
-    before = isolated.logs().count(f"rip={kubelet}")
+def test_probes_of_the_kubelet_go_on(isolated: Isolated) -> None:
+    scene = isolated.scene
     wait_for(
-        lambda: isolated.logs().count(f"rip={kubelet}") > before,
+        lambda: count_probes(scene) > isolated.probes_before,
         PROBE_SECONDS,
-        f"one more probe from {kubelet} in the mail server's log",
+        "one more probe from the kubelet in the mail server's log",
     )
-    assert isolated.is_mail_server_ready()
+    assert scene.is_mail_server_ready()
