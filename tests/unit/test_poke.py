@@ -10,8 +10,8 @@ from mailproxy.controller.poke import FORBIDDEN_SECONDS, TRANSIENT_SECONDS, Poke
 from mailproxy.kube.errors import ApiError, Forbidden, NotFound, TransientError
 from mailproxy.kube.reflector import ObjectKey
 from mailproxy.plan.observed import Pod, read_pod
-from mailproxy.plan.plan import build_plan
-from mailproxy.plan.poke import PAUSES, find_trust_hash, wants_pokes
+from mailproxy.plan.plan import build_plan, find_trust_hash
+from mailproxy.plan.poke import PAUSES, wants_pokes
 
 KEY = ObjectKey("mail", "mail")
 OLD, HASH = "0" * 16, "ab" * 8

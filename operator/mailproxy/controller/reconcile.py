@@ -22,8 +22,8 @@ from mailproxy.kube.events import EventRecorder
 from mailproxy.kube.reflector import ObjectKey
 from mailproxy.plan.belief import find_targets
 from mailproxy.plan.manifests import trust_name
-from mailproxy.plan.plan import Plan, World, build_plan
-from mailproxy.plan.poke import find_trust_hash, is_doubted, wants_pokes
+from mailproxy.plan.plan import Plan, World, build_plan, find_trust_hash
+from mailproxy.plan.poke import is_doubted, wants_pokes
 from mailproxy.plan.status import build_held_status, build_status, find_announcements
 
 RESYNC_SECONDS = (240, 360)  # bounds whatever was missed; jittered, and quiet when nothing was

@@ -16,7 +16,7 @@ from mailproxy.plan.edge import Edge, RoutedPort, discover_edge, dump_pod_set, r
 from mailproxy.plan.manifests import Manifest
 from mailproxy.plan.merge import merge_overrides
 from mailproxy.plan.observed import Address, Child, ConfigMap, Node, Pod, PodSet, Service
-from mailproxy.plan.overrides import render_overrides, render_trust
+from mailproxy.plan.overrides import overrides_hash, render_overrides, render_trust
 from mailproxy.plan.ports import find_services
 from mailproxy.plan.trust import Trust, as_network, decide_trust, sort_networks
 from mailproxy.plan.user_overrides import find_refusal
@@ -97,6 +97,13 @@ class Plan:
             for key, child in sorted(children.items())
             if key not in wanted and child.kind not in self.kept_kinds
         ]
+
+
+def find_trust_hash(proxy: MailProxy, plan: Plan) -> str | None:
+    """Hash of the trust list as it should be; None when there is none to be."""
+    wanted = ("ConfigMap", manifests.trust_name(proxy))
+    hashes = (overrides_hash(m["data"]) for m in plan.children if child_id(m) == wanted)
+    return next(hashes, None)
 
 
 def child_id(manifest: Manifest) -> ChildId:

@@ -7,22 +7,13 @@ import re
 
 from mailproxy.api.mail_server import TrustUpdate
 from mailproxy.api.mailproxy import MailProxy
-from mailproxy.plan.manifests import trust_name
-from mailproxy.plan.overrides import overrides_hash
-from mailproxy.plan.plan import Plan, World, child_id
+from mailproxy.plan.plan import Plan, World
 
 # The kubelet may have looked before it heard of the change. Where a proxy pod is still refused so
 # many seconds after a poke, the next one follows; after the last one there is another cause.
 PAUSES = (5.0, 15.0, 45.0)
 
 _NUMBERED = re.compile(r"(?P<hash>[0-9a-f]+)(\.(?P<number>[2-9]))?")
-
-
-def find_trust_hash(proxy: MailProxy, plan: Plan) -> str | None:
-    """Hash of the trust list as it should be; None when there is none to be."""
-    wanted = ("ConfigMap", trust_name(proxy))
-    hashes = [overrides_hash(m["data"]) for m in plan.children if child_id(m) == wanted]
-    return next(iter(hashes), None)
 
 
 def wants_pokes(proxy: MailProxy, plan: Plan) -> bool:

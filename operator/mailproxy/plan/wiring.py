@@ -10,13 +10,12 @@ from mailproxy.api.mail_server import TrustUpdate, Wiring, WorkloadRef
 from mailproxy.api.mailproxy import MailProxy
 from mailproxy.api.status import Reason
 from mailproxy.plan.diagnose_mail_server import find_wanted
-from mailproxy.plan.manifests import Manifest, trust_name
+from mailproxy.plan.manifests import Manifest
 from mailproxy.plan.mounts import Wanted
-from mailproxy.plan.overrides import overrides_hash
-from mailproxy.plan.plan import Plan, Problem, World, child_id
+from mailproxy.plan.observed import TRUST_ANNOTATION
+from mailproxy.plan.plan import Plan, Problem, World, find_trust_hash
 from mailproxy.plan.workload import (
     CONSENT_ANNOTATION,
-    TRUST_HASH_ANNOTATION,
     WIRED_BY_LABEL,
     Workload,
 )
@@ -123,9 +122,9 @@ def build_wiring(
     spec = proxy.spec.mail_server
     template: dict[str, Any] = {}
     if spec.trust_update == TrustUpdate.RESTART:
-        if not (trust_hash := _find_trust_hash(proxy, plan)):
+        if not (trust_hash := find_trust_hash(proxy, plan)):
             return None
-        template["metadata"] = {"annotations": {TRUST_HASH_ANNOTATION: trust_hash}}
+        template["metadata"] = {"annotations": {TRUST_ANNOTATION: trust_hash}}
     if spec.wiring == Wiring.INJECT:
         wanted = find_wanted(proxy, world, plan)
         if wanted is None or not _are_there(world, wanted):
@@ -141,12 +140,6 @@ def build_wiring(
 
 def _are_there(world: World, wanted: Wanted) -> bool:
     return all(("ConfigMap", name) in world.children for name in wanted.config_maps.values())
-
-
-def _find_trust_hash(proxy: MailProxy, plan: Plan) -> str:
-    """Hash of the trust that is written, as the status tells it; empty when none is."""
-    mine = ("ConfigMap", trust_name(proxy))
-    return next((overrides_hash(m["data"]) for m in plan.children if child_id(m) == mine), "")
 
 
 def _build_pod_spec(container: str, wanted: Wanted) -> Manifest:

@@ -8,12 +8,12 @@ from typing import Any
 
 from mailproxy.api.base import GROUP
 from mailproxy.plan.mounts import OVERRIDES_VOLUME, TRUST_VOLUME
+from mailproxy.plan.observed import TRUST_ANNOTATION
 from mailproxy.plan.volumes import Mount, read_mounts
 
 WIRING_MANAGER = "mailproxy-wiring"  # owns what we put into workloads, and nothing else
 CONSENT_ANNOTATION = f"{GROUP}/allow-wiring"
 WIRED_BY_LABEL = f"{GROUP}/wired-by"
-TRUST_HASH_ANNOTATION = f"{GROUP}/trust-hash"
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def read_workload(body: Mapping[str, Any], kind: str) -> Workload:
     mounts = tuple((container["name"], read_mounts(container)) for container in containers)
     template_notes = (template.get("metadata") or {}).get("annotations") or {}
     state = [
-        *(fields, labels.get(WIRED_BY_LABEL), volumes, template_notes.get(TRUST_HASH_ANNOTATION)),
+        *(fields, labels.get(WIRED_BY_LABEL), volumes, template_notes.get(TRUST_ANNOTATION)),
         [[name, [vars(mount) for mount in found]] for name, found in mounts],
     ]
     return Workload(
