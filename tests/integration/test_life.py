@@ -98,7 +98,8 @@ EDITS: list[tuple[dict[str, Any], Any]] = [
         {"listeners": "Shared"},
         lambda s: (
             "postfix-master.cf" in s.children()["ConfigMap", "mail-overrides"]["data"]
-            and "user-patches.sh" not in s.children()["ConfigMap", "mail-overrides"]["data"]
+            and "postconf"
+            not in s.children()["ConfigMap", "mail-overrides"]["data"]["user-patches.sh"]
             and {p["port"] for p in s.children()["Service", "mail-proxy"]["spec"]["ports"]}
             == {25, 143, 465, 587, 993}
         ),

@@ -87,7 +87,7 @@ def test_exactly_our_volumes_and_mounts_appear_and_go_again(scene: Scene, kind: 
     assert our_mounts(wired) == MOUNTS
     if kind == "StatefulSet":  # it does not replace a pod that never became ready
         delete_pod(scene.api, "dms-0", scene.mail)
-    scene.wait_for_condition("MailServerReady", "True", "Mounted")
+    scene.wait_for_condition("MailServerReady", "True")
 
     expected = as_written(before)
     expected["metadata"].setdefault("labels", {})["mailproxy.dev/wired-by"] = "mail"
@@ -143,7 +143,7 @@ def test_user_and_operator_apply_side_by_side(
     container = changed["spec"]["template"]["spec"]["containers"][0]
     assert container["image"] == "mailserver:2"
     assert {m["mountPath"] for m in container["volumeMounts"]} == {*MOUNTS, "/var/mail-state"}
-    scene.wait_for_condition("MailServerReady", "True", "Mounted")
+    scene.wait_for_condition("MailServerReady", "True")
 
     # Ours changes too: two mounts go, one comes, and theirs stay.
     scene.apply(mailServer=mail_server(), listeners="Shared")
@@ -214,12 +214,12 @@ def test_workload_of_a_mail_proxy_that_is_there_stays_as_it_is_over_a_restart(
     scene.api.apply(workload(scene), field_manager="user")
     scene.apply(mailServer=mail_server())
     wait_until_wired(scene)
-    scene.wait_for_condition("MailServerReady", "True", "Mounted")
+    scene.wait_for_condition("MailServerReady", "True")
     before = read(scene)["metadata"]
     installed.operator.stop()
     installed.operator.start()
     scene.apply(mailServer=mail_server(), hostname="other.example.com")
-    scene.wait_for_condition("MailServerReady", "True", "Mounted")
+    scene.wait_for_condition("MailServerReady", "True")
     after = read(scene)["metadata"]
     assert after["generation"] == before["generation"]
     assert [e for e in after["managedFields"] if e["manager"] == MANAGER] == [
@@ -231,11 +231,11 @@ def test_second_reconcile_writes_nothing(scene: Scene, installed: Installation) 
     scene.api.apply(workload(scene), field_manager="user")
     scene.apply(mailServer=mail_server())
     wait_until_wired(scene)
-    scene.wait_for_condition("MailServerReady", "True", "Mounted")
+    scene.wait_for_condition("MailServerReady", "True")
     written = len(installed.writes())
     for number in range(5):
         scene.apply(mailServer=mail_server(), hostname=f"host{number}.example.com")
-        scene.wait_for_condition("MailServerReady", "True", "Mounted")
+        scene.wait_for_condition("MailServerReady", "True")
     assert installed.writes()[written:] == []
 
 
@@ -259,7 +259,7 @@ def test_nothing_is_changed_without_consent(scene: Scene, installed: Installatio
     assert as_written(read(scene)) == as_written(before)
     installed.plane.run_kubectl(*command.split()[1:])
     wait_until_wired(scene)
-    scene.wait_for_condition("MailServerReady", "True", "Mounted")
+    scene.wait_for_condition("MailServerReady", "True")
 
 
 def test_workload_that_is_missing_is_told_and_found_when_it_comes(scene: Scene) -> None:
