@@ -177,6 +177,8 @@ def connect(addresses: Addresses) -> None:
         ip("-6" if ":" in host else "-4", "route", "add", "default", "via", host)
     for setting in ("ipv4/ip_forward", "ipv6/conf/all/forwarding"):
         Path("/proc/sys/net", setting).write_text("1")
+    # Else a new pod has no IPv6 for two seconds: its gateway waits for others with its address.
+    Path("/proc/sys/net/ipv6/conf/default/accept_dad").write_text("0")
 
 
 def cgroup_folders(name: str) -> Iterator[Path]:

@@ -10,7 +10,7 @@ from tests.cluster.workloads import PROXY_LABELS, build_pod
 from tests.controlplane.api import wait_for
 
 NEWCOMER = "newcomer"
-AT_ONCE_SECONDS = 10.0
+AT_ONCE_SECONDS = 10.0  # by itself the kubelet takes up to 80
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def watch_arrival(scene: Scene) -> Arrival:
 
 def find_mounted(scene: Scene) -> Path:
     """The file that the mail server's pod has mounted, where the kubelet writes it."""
-    pod = scene.cluster.run / "kubelet" / "pods" / scene.mail_pod()["metadata"]["uid"]
+    pod: Path = scene.cluster.run / "kubelet" / "pods" / scene.mail_pod()["metadata"]["uid"]
     return pod / "volumes" / "kubernetes.io~configmap" / "trust" / TRUST_FILE
 
 

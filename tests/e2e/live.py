@@ -6,17 +6,15 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from mailproxy.api.spec import PortName
-from mailproxy.plan.overrides import TRUST_FILE
 from tests.cluster.scene import INSIDER, Scene
 from tests.cluster.workloads import PASSWORD, PROXY_LABELS, build_pod, find_mailbox
 from tests.controlplane.api import Manifest, wait_for
-from tests.e2e.arrival import read_trusted
 from tests.e2e.knocking import Finding, Request, knock
 from tests.e2e.proxy_header import Endpoint, version_2
 
 COMER = "comer"
 IMAP_PORT, SUBMISSION_PORT = 10143, 10587
-LIST_SECONDS = 20.0
+KNOCK_SECONDS = 20.0
 FAIL2BAN_SECONDS = 40.0
 JAILS = ("postfix", "dovecot")
 WATCH_SECONDS = 40.0
@@ -53,17 +51,16 @@ class Change:
 
 
 def play_change(scene: Scene) -> Change:
-    """Let a pod of the edge come, and then leave it without its address being anybody else's."""
+    """Let a pod become one of the edge's, and then leave it; its address stays its own."""
     session = _begin_idling(scene)
     since = scene.log_size()
     with ThreadPoolExecutor(1) as pool:
         steady = pool.submit(_knock, scene, INSIDER, "never", [IMAP_PORT], 15.0)
-        scene.apply(build_pod(scene.edge, COMER, PROXY_LABELS, ready=False))
+        scene.apply(build_pod(scene.edge, COMER, ready=False))
         comer = scene.pod_addresses(scene.edge, COMER)
-        came = _follow(scene, "greeted", comer, in_list=True)
+        came = _follow(scene, "greeted", PROXY_LABELS)
         ignored = wait_for_ignored(scene, comer, ignored=True)
-        change_labels(scene, COMER, dict.fromkeys(PROXY_LABELS))
-        went = _follow(scene, "refused", comer, in_list=False)
+        went = _follow(scene, "refused", dict.fromkeys(PROXY_LABELS))
         ignored_later = wait_for_ignored(scene, comer, ignored=False)
         seen = steady.result()
     log = [line for line in scene.logs(since=since).splitlines() if "mailproxy: " in line]
@@ -74,23 +71,6 @@ def change_labels(scene: Scene, pod: str, labels: Manifest) -> None:
     """Of a pod of the edge; None takes one away."""
     patch = {"metadata": {"labels": labels}}
     scene.cluster.api.merge_patch("Pod", pod, patch, scene.edge)
-
-
-def poke(scene: Scene, value: str) -> None:
-    """Let the kubelet look at once at what the mail server has mounted."""
-    patch = {"metadata": {"annotations": {"mailproxy.test/poke": value}}}
-    scene.cluster.api.merge_patch("Pod", scene.mail_pod()["metadata"]["name"], patch, scene.mail)
-
-
-def wait_for_list(scene: Scene, addresses: list[str], *, in_list: bool) -> None:
-    """Wait until the ConfigMap has these addresses, or has none of them; then poke."""
-
-    def is_so() -> bool:
-        data = scene.cluster.api.get("ConfigMap", "mail-trust", scene.mail)["data"]
-        return (set(addresses) <= read_trusted(data[TRUST_FILE])) == in_list
-
-    wait_for(is_so, LIST_SECONDS, f"{addresses} in the list: {in_list}")
-    poke(scene, f"{'with' if in_list else 'without'} {addresses[0]}")
 
 
 def wait_for_ignored(scene: Scene, addresses: list[str], *, ignored: bool) -> set[str]:
@@ -109,14 +89,15 @@ def find_ignored(scene: Scene, jail: str) -> set[str]:
     return {line[3:] for line in output.splitlines() if line.startswith(("|- ", "`- "))}
 
 
-def _follow(scene: Scene, until: str, addresses: list[str], *, in_list: bool) -> list[Finding]:
+def _follow(scene: Scene, until: str, labels: Manifest) -> list[Finding]:
+    """What a pod finds that gets these labels when it is knocking already."""
     with ThreadPoolExecutor(1) as pool:
         ports = [IMAP_PORT, SUBMISSION_PORT]
         scene.wait_until_running(scene.edge, COMER)
         findings: Future[list[Finding]] = pool.submit(_knock, scene, COMER, until, ports)
         look = scene.run_in(scene.edge, COMER, check=False)
-        wait_for(lambda: look(["pgrep", "python3"], ""), LIST_SECONDS, "it knocks", interval=0.2)
-        wait_for_list(scene, addresses, in_list=in_list)
+        wait_for(lambda: look(["pgrep", "python3"], ""), KNOCK_SECONDS, "it knocks", interval=0.2)
+        change_labels(scene, COMER, labels)
         return findings.result()
 
 

@@ -34,6 +34,12 @@ def reach_from_pod(
     return dict(zip(targets, states, strict=True))
 
 
+def expect(states: dict[Target, str], targets: Sequence[Target], expected: str) -> None:
+    """Fail unless all of these targets have this state; the message names the others."""
+    others = {target: states[target] for target in targets if states[target] != expected}
+    assert not others, f"should be {expected}: {others}"
+
+
 def _connect(target: Target) -> str:
     try:
         with socket.create_connection(target, TIMEOUT_SECONDS):

@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mailproxy.api.spec import PortName
 from mailproxy.plan.ports import MailService
 from tests.cluster.cluster import Cluster
 from tests.cluster.scene import Scene
@@ -117,7 +118,7 @@ def time_refusal(scene: Scene, pod: str, address: str) -> float:
     wait_for(is_gone, SETTLE_SECONDS, f"the end of {pod}", interval=LOOK_SECONDS)
     began = time.monotonic()
     with Heir(scene.cluster, address) as heir:
-        return heir.time_refusal(scene, SERVICES["imap"]) - began
+        return heir.time_refusal(scene, SERVICES[PortName.IMAP]) - began
 
 
 class Heir:

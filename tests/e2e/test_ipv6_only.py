@@ -9,7 +9,7 @@ from mailproxy.plan.overrides import TRUST_FILE
 from tests.cluster.cluster import Cluster
 from tests.cluster.scene import INSIDER, Scene
 from tests.controlplane.api import wait_for
-from tests.e2e.arrival import MOUNTED, read_trusted
+from tests.e2e.arrival import find_mounted, read_trusted
 from tests.e2e.break_in import Intruder, prove_mistrust
 from tests.e2e.modes import (
     MODES,
@@ -81,7 +81,7 @@ def test_trusted_networks_are_the_ipv6_addresses_of_the_edge(ipv6_scene: Scene) 
     assert {ip_address(address).version for address in edge} == {6}
     config_map = scene.cluster.api.get("ConfigMap", "mail-trust", scene.mail)
     assert read_trusted(config_map["data"][TRUST_FILE]) == edge
-    assert read_trusted(scene.run_in_mail_server("cat", MOUNTED)) == edge
+    assert read_trusted(find_mounted(scene).read_text()) == edge
 
 
 def test_dovecot_closes_at_once_on_a_pod_that_is_not_of_the_edge(ipv6_scene: Scene) -> None:

@@ -13,7 +13,7 @@ from tests.cluster.workloads import NAME, PROXY_LABELS, build_pod
 from tests.controlplane.api import wait_for
 from tests.controlplane.edge import create_namespace
 from tests.e2e.modes import MODES, Mode, Scenes, chosen_modes, side_by_side
-from tests.e2e.reach import Target, reach, reach_from_pod
+from tests.e2e.reach import Target, expect, reach, reach_from_pod
 from tests.e2e.services import proxy_ports
 
 NORMAL_PORTS = [service.port for service in MAIL_SERVICES]
@@ -123,11 +123,6 @@ def find_targets(scene: Scene, ports: list[int]) -> list[Target]:
     """These ports, at both addresses of the mail server's pod."""
     pod = scene.mail_pod()["metadata"]["name"]
     return [(address, port) for address in scene.pod_addresses(scene.mail, pod) for port in ports]
-
-
-def expect(states: dict[Target, str], targets: list[Target], expected: str) -> None:
-    others = {target: states[target] for target in targets if states[target] != expected}
-    assert not others, f"should be {expected}: {others}"
 
 
 @pytest.mark.parametrize("who", STRANGERS)

@@ -13,6 +13,7 @@ from threading import Event
 
 import pytest
 
+from mailproxy.api.spec import PortName
 from tests.cluster.cluster import Cluster
 from tests.cluster.operator import NAMESPACE, install_operator
 from tests.cluster.scene import Scene
@@ -122,7 +123,7 @@ def test_a_new_sandbox_is_followed_like_a_new_pod(
     name = "-".join(replica_mode)
     report.notes.add(f"{name}: new sandbox has an address -> login: {seconds:.2f} s")
     with Heir(scene.cluster, old[0]) as heir:
-        heir.time_refusal(scene, SERVICES["imap"])
+        heir.time_refusal(scene, SERVICES[PortName.IMAP])
     assert has_banner(new[0], IMAP.port)
 
 
