@@ -25,6 +25,7 @@ from tests.e2e.replacement import (
     time_first_login,
 )
 
+REPLICAS = {"replicas": 2, "drain_seconds": 3}  # of Traefik
 NUMBER = 7  # `make cluster` is 1, the tests are others
 
 
@@ -38,7 +39,11 @@ def main() -> None:
         install_operator(cluster, "default" if options.without_poke else "live")
         versions = ("2.3", "2.4")
         scenes = [Scene(cluster, f"live-{n}", 1 + n, dovecot=v) for n, v in enumerate(versions)]
-        list(pool.map(lambda scene: scene.create(replicas=2), scenes))
+        list(
+            pool.map(
+                lambda scene: scene.create(traefik={"replicas": 2, "drain_seconds": 3}), scenes
+            )
+        )
         list(pool.map(lambda scene: _measure(scene, options.rounds), scenes))
 
 
@@ -51,7 +56,7 @@ def _measure(scene: Scene, rounds: int) -> None:
     print(
         f"Dovecot {scene.dovecot}; meanwhile {crowd.logins} logins, {crowd.deliveries} deliveries,"
     )
-    print(f"{len(crowd.failures)} failures {sorted(set(crowd.failures))[:3]}")
+    print(f"{crowd.cut_off} cut off by a reload, {len(crowd.failures)} failures")
     _report("one login (floor)", floor, floor)
     _report("edge pod has an address -> login through it", times.believed, floor)
     _report("edge pod gone -> its address refused", times.refused, floor)

@@ -72,17 +72,16 @@ class Scene:
         self,
         traefik_args: Sequence[str] = (),
         *,
-        host_ports: bool = False,
-        replicas: int = 1,
+        traefik: Mapping[str, Any] | None = None,
         **spec: Any,
     ) -> None:
         """Everything with Traefik as the edge; returns when the MailProxy is Ready.
 
         Args:
-            traefik_args, host_ports, replicas: As `build_traefik` takes them.
+            traefik_args, traefik: As `build_traefik` takes them, the latter by name.
             spec: As `apply_mail_proxy` takes it.
         """
-        self.create_edge(traefik_args, host_ports=host_ports, replicas=replicas)
+        self.create_edge(traefik_args, **(traefik or {}))
         self.create_mail_server(**spec)
         self.wait_for_banners(self.addresses[0])
 

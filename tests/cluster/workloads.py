@@ -45,6 +45,7 @@ def build_traefik(
     args: Sequence[str] = (),
     host_ports: bool = False,
     replicas: int = 1,
+    drain_seconds: int = 0,
 ) -> list[Manifest]:
     """Traefik with one entryPoint for each mail service, and its LoadBalancer Service.
 
@@ -52,12 +53,17 @@ def build_traefik(
         watched: Namespaces whose routes it serves.
         args: More of its arguments, such as `--entryPoints.mail-imap.proxyProtocol.trustedIPs=...`.
         host_ports: Offer the mail ports on the node's own addresses too.
+        drain_seconds: How long a pod that ends takes new connections; kube-proxy learns of its end
+            a second late.
     """
+    if drain_seconds:
+        drain = f"transport.lifeCycle.requestAcceptGraceTimeout={drain_seconds}s"
+        args = [*args, *(f"--entryPoints.{e.name}.{drain}" for e in ENTRY_POINTS.values())]
     account = {"name": "traefik", "namespace": namespace}
     role = {"name": f"traefik-{namespace}"}
     pod = {
         "serviceAccountName": "traefik",
-        "terminationGracePeriodSeconds": 2,
+        "terminationGracePeriodSeconds": drain_seconds + 2,
         "containers": [_build_traefik_container(watched, args, host_ports)],
     }
     return [

@@ -13,7 +13,6 @@ from tests.cluster.operator import install_operator
 from tests.cluster.programs import find_obstacle
 from tests.cluster.scene import Scene
 from tests.cluster.workloads import NAME
-from tests.controlplane.edge import ENTRY_POINTS
 from tests.controlplane.gomod import ToolError
 from tests.e2e.arrival import Arrival, watch_arrival
 from tests.e2e.modes import (
@@ -30,6 +29,7 @@ from tests.e2e.visits import Visitor
 from tests.e2e.wire import Wire
 
 NUMBER = int(os.environ.get("MAILPROXY_E2E_CLUSTER", "2"))  # `make cluster` is 1
+REPLICAS = {"replicas": 2, "drain_seconds": 3}  # of Traefik
 REPLICA_INDEX = 80  # of LoadBalancer addresses
 IPV6_NUMBER = NUMBER + 100  # the next ones may be those of other runs
 CLUSTER_USERS = {"cluster", "ipv6_cluster", "arriving_mode"}  # what asks for one
@@ -130,16 +130,13 @@ def standard_scenes(request: pytest.FixtureRequest, cluster: Cluster) -> Scenes:
 @pytest.fixture(scope="session")
 def replica_scenes(request: pytest.FixtureRequest, cluster: Cluster) -> Iterator[Scenes]:
     """A mail server behind two pods of Traefik, and a webmail that names its users' addresses."""
-    # What still goes to a pod that ends must be taken for a moment: kube-proxy learns of it later.
-    grace = "transport.lifeCycle.requestAcceptGraceTimeout=1s"
-    args = [f"--entryPoints.{point.name}.{grace}" for point in ENTRY_POINTS.values()]
     webmail = {"name": "webmail", "podSelector": {"matchLabels": {NAME: "webmail"}}}
 
     def create(mode: Mode) -> Scene:
         number = MODES.index(mode)
         scene = Scene(cluster, f"replica-{number}", REPLICA_INDEX + number, *mode)
         clients = [webmail | {"forwardsClientIP": True}]
-        scene.create(args, replicas=2, internalClients=clients)
+        scene.create(traefik=REPLICAS, internalClients=clients)
         return scene
 
     with temporary_scenes(chosen_modes(request, "replica_mode"), create) as scenes:

@@ -20,7 +20,7 @@ PORTS = (PortName.IMAPS, PortName.SUBMISSIONS)
 def published(cluster: Cluster) -> Iterator[Scene]:
     """Traefik behind three Services and on the node's own ports."""
     scene = Scene(cluster, "published", LOCAL)
-    scene.create(host_ports=True)
+    scene.create(traefik={"host_ports": True})
     scene.apply(build_edge_service(scene.edge, "cluster", PROXY_LABELS, policy="Cluster"))
     scene.wait_for_banners(scene.publish("cluster", index=CLUSTER)[0])
     yield scene
