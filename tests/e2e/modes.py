@@ -4,6 +4,7 @@ import socket
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from pathlib import Path
 from typing import TypeVar
 
 import pytest
@@ -68,8 +69,10 @@ def temporary_scenes(modes: Iterable[Mode], create: Callable[[Mode], Scene]) -> 
 
 
 def chosen_modes(request: pytest.FixtureRequest, *parameters: str) -> list[Mode]:
-    """Modes that the chosen tests need, by the names of their parameters that are modes."""
-    calls = [item.callspec.params for item in request.session.items if hasattr(item, "callspec")]
+    """Modes that the chosen tests here need, by the names of their parameters that are modes."""
+    here = Path(__file__).parent
+    items = [item for item in request.session.items if item.path.parent == here]
+    calls = [item.callspec.params for item in items if hasattr(item, "callspec")]
     chosen = {call[name] for call in calls for name in parameters if name in call}
     return sorted(chosen, key=MODES.index)
 
