@@ -166,6 +166,8 @@ while True:
             answer = connection.recv(1)
     except (ConnectionResetError, BrokenPipeError):
         answer = b""
+    except TimeoutError:
+        continue  # it tells nothing
     if not answer:
         break
 print(time.monotonic())

@@ -39,15 +39,12 @@ def test_running_dovecot_believes_who_is_listed_and_nobody_else(
     dovecot.start()
     assert dovecot.try_login_port() == "closed"
     watcher.start("--reload")
-    for networks, state in (
-        (EDGE, "greeted"),
-        (OTHER, "closed"),
-        (EDGE, "greeted"),
-        ([], "closed"),
-    ):
+    steps = ((EDGE, "greeted"), (OTHER, "closed"), (EDGE, "greeted"), ([], "closed"))
+    for number, (networks, state) in enumerate(steps, 1):
         watcher.mount(networks)
+        watcher.wait_for_line("Dovecot has reloaded", count=number)
         wait_for_state(dovecot, state)
-    assert dovecot.reloads() == 4
+    assert dovecot.reloads() == len(steps)
 
 
 def test_no_connection_is_refused_while_dovecot_reloads(
