@@ -104,7 +104,7 @@ def test_no_login_and_no_delivery_through_the_edges_service_fails(
     story = stories[replica_mode].result()
     crowd = story.crowd
     assert not crowd.failures, crowd.failures
-    assert crowd.cut_off <= story.reloads
+    assert crowd.cut_off <= 2 * story.reloads  # there are two clients
     assert crowd.logins > REPLACEMENTS
     assert crowd.deliveries > REPLACEMENTS
 
