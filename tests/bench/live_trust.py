@@ -39,12 +39,12 @@ def main() -> None:
         install_operator(cluster, "default" if options.without_poke else "live")
         versions = ("2.3", "2.4")
         scenes = [Scene(cluster, f"live-{n}", 1 + n, dovecot=v) for n, v in enumerate(versions)]
-        list(
-            pool.map(
-                lambda scene: scene.create(traefik={"replicas": 2, "drain_seconds": 3}), scenes
-            )
-        )
-        list(pool.map(lambda scene: _measure(scene, options.rounds), scenes))
+        list(pool.map(lambda scene: scene.create(traefik=REPLICAS), scenes))
+        if options.without_poke:  # mostly waiting
+            list(pool.map(lambda scene: _measure(scene, options.rounds), scenes))
+        else:
+            for scene in scenes:
+                _measure(scene, options.rounds)
 
 
 def _measure(scene: Scene, rounds: int) -> None:
@@ -55,8 +55,8 @@ def _measure(scene: Scene, rounds: int) -> None:
         times = replace_often(scene, rounds, lambda text: print(scene.name, text, file=sys.stderr))
     print(
         f"Dovecot {scene.dovecot}; meanwhile {crowd.logins} logins, {crowd.deliveries} deliveries,"
+        f" {crowd.cut_off} cut off by a reload, {len(crowd.failures)} failures"
     )
-    print(f"{crowd.cut_off} cut off by a reload, {len(crowd.failures)} failures")
     _report("one login (floor)", floor, floor)
     _report("edge pod has an address -> login through it", times.believed, floor)
     _report("edge pod gone -> its address refused", times.refused, floor)
