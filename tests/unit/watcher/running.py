@@ -9,10 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
 from tests.controlplane.api import wait_for
 from tests.unit.fake_mount import mount_files
-from tests.unit.mail_programs import find_program
+from tests.unit.mail_programs import find_program, leave_out
 
 from mailproxy.plan.overrides import load_watcher
 
@@ -30,7 +29,7 @@ class Watcher:
 
     def __init__(self, root: Path, *, pause: str = "0.01") -> None:
         if sys.platform != "linux":
-            pytest.skip("the watcher runs in the Linux of a mail server")
+            leave_out("the watcher runs in the Linux of a mail server")
         self.root = root
         self.wrapper: list[str] = []
         self.state = root / "etc/mailproxy"

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 from tests.controlplane.api import wait_for
-from tests.unit.mail_programs import find_program
+from tests.unit.mail_programs import find_program, leave_out
 from tests.unit.watcher.running import Watcher, running_watcher
 
 from mailproxy.api.spec import Listeners
@@ -71,7 +71,7 @@ class Net:
 @pytest.fixture
 def net() -> Iterator[Net]:
     if not hasattr(os, "geteuid") or os.geteuid() != 0 or shutil.which("unshare") is None:
-        pytest.skip("a network namespace needs Linux and root; the tests in tests/e2e have one too")
+        leave_out("a network namespace needs Linux and root; the tests in tests/e2e have one too")
     net = Net()
     yield net
     net.close()
