@@ -58,6 +58,7 @@ def _measure(scene: Scene, rounds: int) -> None:
         f" {crowd.cut_off} cut off by a reload, {len(crowd.failures)} failures"
     )
     _report("one login (floor)", floor, floor)
+    _report("edge pod has an address -> Dovecot has reloaded", times.reloaded, floor)
     _report("edge pod has an address -> login through it", times.believed, floor)
     _report("edge pod gone -> its address refused", times.refused, floor)
 
@@ -72,7 +73,7 @@ def _time_login(address: str) -> float:
 def _report(name: str, seconds: Sequence[float], floor: Sequence[float]) -> None:
     median, most = statistics.median(seconds), max(seconds)
     ratio = median / statistics.median(floor)
-    print(f"  {name:45} median {median:6.2f} s  maximum {most:6.2f} s  {ratio:6.1f} x floor")
+    print(f"  {name:48} median {median:6.2f} s  maximum {most:6.2f} s  {ratio:6.1f} x floor")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar
 
+from tests.cluster import container_log
 from tests.cluster.cluster import Cluster
 from tests.cluster.images import MAIL_BOOKWORM_IMAGE, MAIL_TRIXIE_IMAGE
 from tests.cluster.workloads import (
@@ -197,25 +198,23 @@ class Scene:
         return is_ready(self.mail_pod())
 
     def logs(self, labels: Mapping[str, str] = MAIL_LABELS, *, since: int = 0) -> str:
-        """What the mail server has printed behind the first `since` bytes of its log.
+        """What the mail server has printed behind the first `since` bytes of its log."""
+        return "".join(f"{line.text}\n" for line in self.log_lines(labels, since=since))
 
-        It is read where the kubelet keeps it: tests look often, and the API would send all of it.
-        """
-        with self._log_file(labels).open("rb") as log:
-            log.seek(since)
-            lines = log.read().decode(errors="replace").splitlines()
-        return "".join(f"{line.split(' ', 3)[3]}\n" for line in lines if line.count(" ") >= 3)
+    def log_lines(
+        self, labels: Mapping[str, str] = MAIL_LABELS, *, since: int = 0
+    ) -> list[container_log.Line]:
+        """The same with times."""
+        return container_log.read_lines(self._log_file(labels), since)
 
     def log_size(self, labels: Mapping[str, str] = MAIL_LABELS) -> int:
         """Bytes of the log so far."""
         return self._log_file(labels).stat().st_size
 
     def _log_file(self, labels: Mapping[str, str]) -> Path:
-        """Lines with a time, a stream and a mark before them; of the container's last start."""
         pod = self.mail_pod(labels)["metadata"]
-        name = f"{self.mail}_{pod['name']}_{pod['uid']}"
-        files = (self.cluster.run / "pod-logs" / name / "mail").glob("*.log")
-        return max(files, key=lambda path: int(path.stem))
+        folder = self.cluster.run / "pod-logs"
+        return container_log.find_log(folder, self.mail, pod["name"], pod["uid"], "mail")
 
     def run_in(
         self, namespace: str, pod: str, *, check: bool = True

@@ -146,6 +146,7 @@ def build_mail_server(
     hostname: str = "mail.example.com",
     env: Mapping[str, str] | None = None,
     labels: Mapping[str, str] = MAIL_LABELS,
+    kind: str = "Deployment",
     consents: bool = False,
     capabilities: Sequence[str] = (),
 ) -> list[Manifest]:
@@ -156,6 +157,7 @@ def build_mail_server(
         proxy: Name of the MailProxy.
         name: Its own; `<proxy>-server` without.
         env: docker-mailserver's settings, such as `PERMIT_DOCKER`.
+        kind: Of its workload; or `StatefulSet`.
         consents: It mounts none of these files, and lets the operator do that.
         capabilities: More than a container has anyway, such as `NET_ADMIN`.
     """
@@ -191,12 +193,15 @@ def build_mail_server(
             {"name": "accounts", "configMap": {"name": accounts}},
         ],
     }
-    deployment = build_deployment(namespace, name, labels, pod)
+    workload = build_deployment(namespace, name, labels, pod)
+    if kind == "StatefulSet":
+        del workload["spec"]["strategy"]
+        workload["kind"], workload["spec"]["serviceName"] = kind, name
     if consents:
-        deployment["metadata"]["annotations"] = {"mailproxy.dev/allow-wiring": "true"}
+        workload["metadata"]["annotations"] = {"mailproxy.dev/allow-wiring": "true"}
     return [
         build_config_map(namespace, accounts, {"postfix-accounts.cf": render_accounts()}),
-        deployment,
+        workload,
         build_service(namespace, name, labels, PORT_NUMBERS),
     ]
 

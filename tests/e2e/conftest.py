@@ -32,7 +32,7 @@ NUMBER = int(os.environ.get("MAILPROXY_E2E_CLUSTER", "2"))  # `make cluster` is 
 REPLICAS = {"replicas": 2, "drain_seconds": 3}  # of Traefik
 REPLICA_INDEX = 80  # of LoadBalancer addresses
 IPV6_NUMBER = NUMBER + 100  # the next ones may be those of other runs
-CLUSTER_USERS = {"cluster", "ipv6_cluster", "arriving_mode"}  # what asks for one
+CLUSTER_USERS = {"cluster", "ipv6_cluster", "arriving_mode", "network"}  # what asks for one
 STANDARD_MODES = (  # parameters
     "scene",
     "separate_scene",
@@ -140,6 +140,21 @@ def replica_scenes(request: pytest.FixtureRequest, cluster: Cluster) -> Iterator
         return scene
 
     with temporary_scenes(chosen_modes(request, "replica_mode"), create) as scenes:
+        yield scenes
+
+
+@pytest.fixture(scope="session")
+def ipv6_scenes(ipv6_cluster: Cluster) -> Iterator[Scenes]:
+    """The same without IPv4, without the webmail, and without a NetworkPolicy at first."""
+
+    def create(mode: Mode) -> Scene:
+        number = 1 + SEPARATE.index(mode)
+        scene = Scene(ipv6_cluster, f"ipv6-{number}", number, *mode)
+        scene.create(traefik=REPLICAS, networkPolicy="Disabled")
+        become_known(scene)
+        return scene
+
+    with temporary_scenes(SEPARATE, create) as scenes:
         yield scenes
 
 

@@ -6,7 +6,9 @@ hold the whole chain: watch, ConfigMap, kubelet, watcher, reload.
 
 import json
 import os
+import re
 import socket
+import statistics
 import subprocess
 import sys
 import time
@@ -17,7 +19,6 @@ from pathlib import Path
 
 from mailproxy.api.spec import PortName
 from mailproxy.plan.ports import MailService
-from tests.cluster.cluster import Cluster
 from tests.cluster.scene import Scene
 from tests.cluster.workloads import NAME, PASSWORD, PROXY_LABELS, find_mailbox
 from tests.controlplane.api import Manifest, wait_for
@@ -41,12 +42,23 @@ class Times:
     """Seconds, one for each replacement.
 
     Attributes:
-        believed: From "the new pod has an address" until a login through that pod succeeds.
-        refused: From "the old pod is gone" until a header from its old address is refused.
+        reloaded: From "the new pod has an address" until Dovecot has reloaded with it.
+        believed: From then too until a login through that pod succeeds; it has to start as well.
+        refused: From "the old pod is gone" until headers from its old addresses are refused.
     """
 
+    reloaded: list[float] = field(default_factory=list)
     believed: list[float] = field(default_factory=list)
     refused: list[float] = field(default_factory=list)
+
+    def summaries(self) -> list[str]:
+        """Median and maximum of each, for the report."""
+        names = {
+            "edge pod has an address -> Dovecot has reloaded": self.reloaded,
+            "edge pod has an address -> login": self.believed,
+            "edge pod gone -> address refused": self.refused,
+        }
+        return [_summarize(name, seconds) for name, seconds in names.items()]
 
 
 def find_edge_pods(scene: Scene) -> dict[str, Manifest]:
@@ -77,7 +89,7 @@ def has_banner(address: str, port: int) -> bool:
 
 def replace_pod(scene: Scene, name: str, times: Times) -> str:
     """Delete a pod of Traefik's, follow the old address and the new; returns the new pod's name."""
-    known = find_edge_pods(scene)
+    known, since = find_edge_pods(scene), scene.log_size()
     old = addresses_of(known[name])
     scene.cluster.api.delete("Pod", name, scene.edge)
 
@@ -86,14 +98,27 @@ def replace_pod(scene: Scene, name: str, times: Times) -> str:
         return next((p for n, p in pods.items() if n not in known and addresses_of(p)), None)
 
     with ThreadPoolExecutor(1) as pool:
-        refused = pool.submit(time_refusal, scene, name, old[0])
+        refused = pool.submit(time_refusal, scene, name, old)
         newcomer = wait_for(find_newcomer, SETTLE_SECONDS, "a new pod", interval=LOOK_SECONDS)
         assert newcomer
-        times.believed.append(time_first_login(addresses_of(newcomer)[0]))
+        began, (address, *_) = time.time(), addresses_of(newcomer)
+        times.believed.append(time_first_login(address))
+        times.reloaded.append(find_reload(scene, address, since) - began)
         times.refused.append(refused.result())
     new = str(newcomer["metadata"]["name"])
     wait_for(lambda: is_ready(find_edge_pods(scene)[new]), SETTLE_SECONDS, f"{new} is ready")
     return new
+
+
+def find_reload(scene: Scene, address: str, since: int) -> float:
+    """When (`time.time`) the watcher said that Dovecot had reloaded with this address added."""
+    pattern = re.compile(rf"mailproxy: .*added: .*\b{re.escape(address)}\b.*Dovecot has reloaded")
+
+    def find() -> list[float]:
+        lines = scene.log_lines(since=since)
+        return [line.time for line in lines if pattern.search(line.text)]
+
+    return wait_for(find, SETTLE_SECONDS, lambda: scene.logs(since=since))[0]
 
 
 def time_first_login(address: str) -> float:
@@ -107,8 +132,8 @@ def time_first_login(address: str) -> float:
     return time.monotonic() - began
 
 
-def time_refusal(scene: Scene, pod: str, address: str) -> float:
-    """Seconds from the end of a pod until its old address is refused, whoever has it then."""
+def time_refusal(scene: Scene, pod: str, addresses: Sequence[str]) -> float:
+    """Seconds from the end of a pod until its old addresses are refused, whoever has them then."""
 
     def is_gone() -> bool:
         pods = scene.cluster.api.list("Pod", scene.edge, labels=TRAEFIK)
@@ -117,43 +142,38 @@ def time_refusal(scene: Scene, pod: str, address: str) -> float:
 
     wait_for(is_gone, SETTLE_SECONDS, f"the end of {pod}", interval=LOOK_SECONDS)
     began = time.monotonic()
-    with Heir(scene.cluster, address) as heir:
-        return heir.time_refusal(scene, SERVICES[PortName.IMAP]) - began
+    with ThreadPoolExecutor(len(addresses)) as pool:
+        ends = pool.map(lambda address: find_refusal(scene, address), addresses)
+        return max(ends) - began
 
 
-class Heir:
-    """Whoever gets the address of a pod that is gone: here the node itself; a context manager.
+def find_refusal(scene: Scene, address: str) -> float:
+    """When (`time.monotonic`) Dovecot refused a valid header from an address that has a new owner.
 
-    What the node sends passes no NetworkPolicy, so that Dovecot alone decides.
+    That is the node itself here. What it sends passes no NetworkPolicy, so Dovecot alone decides.
     """
-
-    def __init__(self, cluster: Cluster, address: str) -> None:
-        self._run = cluster.in_network
-        self._address = address
-
-    def __enter__(self) -> "Heir":
-        self._change_address("add")
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._change_address("delete")
-
-    def time_refusal(self, scene: Scene, service: MailService) -> float:
-        """When (`time.monotonic`) the mail server first closed on a valid header without a word."""
-        (server, *_) = addresses_of(scene.mail_pod())
-        client = "2001:db8::7" if ":" in server else "198.51.100.7"
-        ends = Endpoint(client, 4000), Endpoint(server, service.port)
-        task = [self._address, server, proxy_port(service, scene), version_2(*ends).hex()]
-        command = self._run(sys.executable, "-I", "-c", _KNOCK, json.dumps(task))
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=SETTLE_SECONDS)
-        assert answer.returncode == 0, answer.stderr
-        return float(answer.stdout)
-
-    def _change_address(self, what: str) -> None:
-        length = 128 if ":" in self._address else 32
-        address = f"{self._address}/{length}"
-        command = self._run("ip", "address", what, address, "dev", "lo")
+    run = scene.cluster.in_network
+    whole = f"{address}/{128 if ':' in address else 32}"
+    command = run("ip", "address", "add", whole, "dev", "lo")
+    subprocess.run(command, check=True, capture_output=True)
+    try:
+        return _knock(scene, address, SERVICES[PortName.IMAP])
+    finally:
+        command = run("ip", "address", "delete", whole, "dev", "lo")
         subprocess.run(command, check=True, capture_output=True)
+
+
+def _knock(scene: Scene, source: str, service: MailService) -> float:
+    """Until the mail server closes on it without a word; returns when that was."""
+    family = ":" in source
+    [server] = [a for a in addresses_of(scene.mail_pod()) if (":" in a) == family]
+    client = "2001:db8::7" if family else "198.51.100.7"
+    ends = Endpoint(client, 4000), Endpoint(server, service.port)
+    task = [source, server, proxy_port(service, scene), version_2(*ends).hex()]
+    command = scene.cluster.in_network(sys.executable, "-I", "-c", _KNOCK, json.dumps(task))
+    answer = subprocess.run(command, capture_output=True, text=True, timeout=SETTLE_SECONDS)
+    assert answer.returncode == 0, answer.stderr
+    return float(answer.stdout)
 
 
 _KNOCK = """
@@ -191,11 +211,9 @@ def kill_sandbox(scene: Scene, pod: Manifest) -> None:
     raise AssertionError(f"no sandbox of pod {pod['metadata']['name']} in {scene.edge}")
 
 
-def summarize(name: str, seconds: Sequence[float]) -> str:
-    """Median and maximum, for the report."""
-    ordered = sorted(seconds)
-    median, most = ordered[len(ordered) // 2], ordered[-1]
-    return f"{name}: median {median:.2f} s, maximum {most:.2f} s of {len(ordered)}"
+def _summarize(name: str, seconds: Sequence[float]) -> str:
+    median, most = statistics.median(seconds), max(seconds)
+    return f"{name}: median {median:.2f} s, maximum {most:.2f} s of {len(seconds)}"
 
 
 def replace_often(scene: Scene, count: int, tell: Callable[[str], None] = lambda _: None) -> Times:

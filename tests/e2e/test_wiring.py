@@ -10,9 +10,9 @@ from mailproxy.api.spec import PortName
 from tests.cluster.cluster import ROOT, Cluster
 from tests.cluster.scene import IMAGES, SETTLE_SECONDS, Scene
 from tests.cluster.workloads import build_mail_server
-from tests.controlplane.api import wait_for
+from tests.controlplane.api import Manifest, wait_for
 from tests.controlplane.edge import MAIL_LABELS
-from tests.e2e.modes import become_known
+from tests.e2e.modes import Scenes, become_known, temporary_scenes
 from tests.e2e.report import Report
 from tests.e2e.visits import Visitor, prove_all
 
@@ -20,24 +20,41 @@ COMPONENT = ROOT / "manifests" / "components" / "wiring"
 FILES = ("admission-policy.yaml", "cluster-role.yaml", "cluster-role-binding.yaml")
 INDEX = 75  # of LoadBalancer addresses
 PORTS = (PortName.SMTP, PortName.SUBMISSIONS, PortName.IMAPS)
-WORKLOAD = {"podSelector": {"matchLabels": MAIL_LABELS}, "workloadRef": {"name": "mail-server"}}
+
+
+WORKLOADS = [("2.3", "Deployment"), ("2.4", "StatefulSet")]  # version of Dovecot, kind
 
 
 @pytest.fixture(scope="module")
-def wired(cluster: Cluster) -> Iterator[Scene]:
-    """A mail server whose own manifest consents, and knows nothing of mailproxy's files."""
+def wired_scenes(cluster: Cluster) -> Iterator[Scenes]:
+    """Mail servers whose own manifests consent, and know nothing of mailproxy's files."""
     for file in FILES:
         cluster.run_kubectl("apply", "-f", str(COMPONENT / file))
-    scene = Scene(cluster, "wired", INDEX)
-    scene.create_edge()
-    image = IMAGES[scene.dovecot]
-    scene.apply_all(build_mail_server(scene.mail, image, {}, env=scene.env, consents=True))
-    scene.apply_mail_proxy(mailServer=WORKLOAD | {"wiring": "Inject"})
-    scene.wait_for_condition("Ready", "True")
-    scene.wait_for_banners(scene.addresses[0])
-    become_known(scene)
-    yield scene
-    scene.delete()
+
+    def create(workload: tuple[str, str]) -> Scene:
+        dovecot, kind = workload
+        number = WORKLOADS.index(workload)
+        scene = Scene(cluster, f"wired-{number}", INDEX + number, dovecot)
+        scene.create_edge()
+        options = {"env": scene.env, "kind": kind, "consents": True}
+        scene.apply_all(build_mail_server(scene.mail, IMAGES[dovecot], {}, **options))
+        scene.apply_mail_proxy(mailServer=choose(kind, "Inject"))
+        scene.wait_for_condition("Ready", "True")
+        scene.wait_for_banners(scene.addresses[0])
+        become_known(scene)
+        return scene
+
+    with temporary_scenes(WORKLOADS, create) as scenes:
+        yield scenes
+
+
+def choose(kind: str, wiring: str) -> Manifest:
+    """`mailServer` of the MailProxy."""
+    return {
+        "podSelector": {"matchLabels": MAIL_LABELS},
+        "workloadRef": {"kind": kind, "name": "mail-server"},
+        "wiring": wiring,
+    }
 
 
 def mounted(scene: Scene) -> list[str]:
@@ -47,17 +64,19 @@ def mounted(scene: Scene) -> list[str]:
     return [name for name in names if name.startswith("mailproxy-")]
 
 
+@pytest.mark.parametrize("workload", WORKLOADS, ids="-".join)
 def test_mail_flows_with_what_was_injected_and_nothing_stays_of_it(
-    wired: Scene, report: Report
+    workload: tuple[str, str], wired_scenes: Scenes, report: Report
 ) -> None:
-    visitor = Visitor(wired, wired.addresses[0], way="wiring Inject")
-    prove_all(visitor, wired.cluster.addresses.host[0], report, PORTS)
-    assert mounted(wired) == ["mailproxy-overrides", "mailproxy-trust"]
+    scene, (_, kind) = wired_scenes.get(workload), workload
+    visitor = Visitor(scene, scene.addresses[0], way=f"{kind}, wiring Inject")
+    prove_all(visitor, scene.cluster.addresses.host[0], report, PORTS)
+    assert mounted(scene) == ["mailproxy-overrides", "mailproxy-trust"]
 
-    wired.apply_mail_proxy(mailServer=WORKLOAD | {"wiring": "Manual"})
-    wired.wait_for_condition("MailServerReady", "False", "OverridesNotMounted")
-    wait_for(lambda: not mounted(wired), SETTLE_SECONDS, lambda: mounted(wired))
-    wired.wait_for_ready_pod(wired.mail, MAIL_LABELS)
-    address = wired.cluster_ip("mail-server", wired.mail)
-    plain = Visitor(wired, address, through_edge=False, way="wiring Manual")
-    prove_all(plain, wired.cluster.addresses.gateway[0], report, PORTS)
+    scene.apply_mail_proxy(mailServer=choose(kind, "Manual"))
+    scene.wait_for_condition("MailServerReady", "False", "OverridesNotMounted")
+    wait_for(lambda: not mounted(scene), SETTLE_SECONDS, lambda: mounted(scene))
+    scene.wait_for_ready_pod(scene.mail, MAIL_LABELS)
+    address = scene.cluster_ip("mail-server", scene.mail)
+    plain = Visitor(scene, address, through_edge=False, way=f"{kind}, wiring Manual")
+    prove_all(plain, scene.cluster.addresses.gateway[0], report, PORTS)

@@ -40,7 +40,7 @@ class Watcher:
         self._process: subprocess.Popen[bytes] | None = None
         for path in (*PATHS, "/programs"):
             (root / path[1:]).mkdir(parents=True)
-        text = load_watcher().replace("PAUSE=0.2", f"PAUSE={pause}")
+        text = re.sub(r"\bPAUSE=\S+", f"PAUSE={pause}", load_watcher())
         text = text.replace("RELOAD_LOOKS=500", "RELOAD_LOOKS=100")
         for path in PATHS:
             text = text.replace(path, f"{root}{path}")

@@ -67,7 +67,7 @@ reload_dovecot() {
       return
     fi
   elif [[ ${complaint} == *'is not running'* ]]; then
-    dovecot_retry=$((ticks + 5))
+    dovecot_retry=$((ticks + 10))
     report
     return
   fi

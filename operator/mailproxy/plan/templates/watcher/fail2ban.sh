@@ -52,7 +52,7 @@ tell_fail2ban() {
   local words=() added=() gone=() removed=()
   local -A own_ignores=()
   if [[ ! -s ${FAIL2BAN_PID} ]]; then
-    fail2ban_retry=$((ticks + 25)) # one that starts may have read the old file
+    fail2ban_retry=$((ticks + 50)) # one that starts may have read the old file
     return 0
   fi
   fail2ban_retry=$((ticks + PATIENCE))

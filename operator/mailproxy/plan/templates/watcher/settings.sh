@@ -21,8 +21,8 @@ readonly MOUNT=${STATE}/trust COPY=${STATE}/dovecot-trust.conf CLIENTS=${STATE}/
 readonly FAIL2BAN=/etc/fail2ban FAIL2BAN_PID=/run/fail2ban/fail2ban.pid
 readonly JAIL_FILE=${FAIL2BAN}/jail.d/zz-mailproxy.local # read last
 readonly KNOWN='%(known/ignoreip)s'
-readonly PAUSE=0.2                                       # seconds between two looks
-readonly PATIENCE=150                                    # looks until what failed is tried again
+readonly PAUSE=0.1                                       # seconds between two looks
+readonly PATIENCE=300                                    # looks until what failed is tried again
 readonly RELOAD_LOOKS=500 RELOAD_PAUSE=0.02              # until Dovecot must have reloaded
 readonly WIDEST_IPV4=8 WIDEST_IPV6=32
 readonly MAX_CHARACTERS=250000
