@@ -137,6 +137,7 @@ for name in ("dovecot", "mailproxy-watcher"):
     lines = (folder / "status").read_text().splitlines()
     memory[name] = int(next(line for line in lines if line.startswith("VmRSS")).split()[1])
 folders = ["/etc/mailproxy", "/run/dovecot", "/tmp"]
-paths = sorted(str(path) for folder in folders for path in pathlib.Path(folder).rglob("*"))
+paths = [str(path) for folder in folders for path in sorted(pathlib.Path(folder).rglob("*"))]
+paths = [path for path in paths if "/.." not in path]  # versions of a mounted ConfigMap
 print(json.dumps({"processes": processes, "files": files, "memory": memory, "paths": paths}))
 """

@@ -10,8 +10,8 @@ from tests.engine.waiting import until
 
 from mailproxy.controller.beliefs import MAX_PROBES, Beliefs
 from mailproxy.kube.reflector import ObjectKey
+from mailproxy.plan.addresses import Address
 from mailproxy.plan.belief import GRACE_SECONDS, Target
-from mailproxy.plan.observed import Address
 
 KEY, OTHER = ObjectKey("mail", "mail"), ObjectKey("mail", "other")
 FIRST, SECOND = ip_address("10.0.0.1"), ip_address("fd00::2")

@@ -20,10 +20,10 @@ from tests.unit.worlds import (
     service_body,
 )
 
+from mailproxy.plan.addresses import parse_addresses
 from mailproxy.plan.edge import dump_pod_set, load_pod_set
 from mailproxy.plan.observed import (
     PodSet,
-    parse_addresses,
     read_child,
     read_config_map,
     read_endpoints,

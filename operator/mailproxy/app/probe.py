@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
-from mailproxy.plan.observed import Address
+from mailproxy.plan.addresses import Address
 
 # IMAP (RFC 9051, section 7.1), POP3 (RFC 1939, section 4), ManageSieve (RFC 5804, section 1.7)
 GREETINGS = (b"* OK", b"+OK", b'"IMPLEMENTATION"')

@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mailproxy.kube.reflector import ObjectKey
+from mailproxy.plan.addresses import Address
 from mailproxy.plan.belief import Belief, Target
-from mailproxy.plan.observed import Address
 
 MAX_PROBES = 16  # at a time
 

@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 from mailproxy.api.edge import EdgeType
 from mailproxy.api.mailproxy import MailProxy
 from mailproxy.api.spec import PortName, Switch
+from mailproxy.plan.addresses import Address
 from mailproxy.plan.edge import find_entry_points
 from mailproxy.plan.manifests import route_name
-from mailproxy.plan.observed import Address, Container, Pod
+from mailproxy.plan.observed import Container, Pod
 from mailproxy.plan.plan import Plan, World
 
 # Services of Dovecot that greet in plain text. Postfix would greet anybody.

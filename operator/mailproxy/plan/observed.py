@@ -4,16 +4,15 @@ Each `read_*` function projects one object as the API server sends it (a dict th
 optional field, or hold null for it) to an immutable value; nothing else of the object is kept.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any
 
 from mailproxy.api.base import GROUP
-from mailproxy.api.networks import NETWORK_RULES, Network
+from mailproxy.api.networks import Network
+from mailproxy.plan.addresses import Address, parse_addresses, parse_networks
 from mailproxy.plan.volumes import Mount, Volume, read_mounts, read_volumes
 
-Address = IPv4Address | IPv6Address
 Object = Mapping[str, Any]
 Labels = tuple[tuple[str, str], ...]
 
@@ -171,38 +170,6 @@ def sorted_labels(labels: Mapping[str, str] | None) -> Labels:
     return tuple(sorted((labels or {}).items()))
 
 
-def parse_addresses(texts: Iterable[Any]) -> tuple[Address, ...]:
-    """Addresses that another pod's packets can come from, sorted and each once; the rest is left.
-
-    The API server takes any text for a node's address, and Python takes any text, line breaks
-    too, behind the `%` of a zone: what has a zone is no address here.
-    """
-    found = {address for text in texts if (address := _parse_address(text)) is not None}
-    return tuple(sorted(found, key=lambda address: (address.version, int(address))))
-
-
-def _parse_address(text: Any) -> Address | None:
-    if not isinstance(text, str) or "%" in text:
-        return None
-    try:
-        address = ip_address(text)
-    except ValueError:
-        return None
-    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped
-    is_foreign = not (address.is_unspecified or address.is_loopback or address.is_multicast)
-    return address if is_foreign else None
-
-
-def _networks(texts: Iterable[Any]) -> tuple[Network, ...]:
-    """Networks that hold to the same rules as those that users write; the rest is left out."""
-    return tuple(
-        ip_network(text)
-        for text in texts
-        if isinstance(text, str) and all(rule.holds(text) for rule in NETWORK_RULES)
-    )
-
-
 def read_pod(body: Object) -> Pod:
     metadata, spec, status = body["metadata"], body.get("spec") or {}, body.get("status") or {}
     addresses = [entry.get("ip") for entry in status.get("podIPs") or []]
@@ -297,7 +264,7 @@ def read_node(body: Object) -> Node:
         if entry.get("type") in ("InternalIP", "ExternalIP")
     ]
     cidrs = spec.get("podCIDRs") or [spec.get("podCIDR")]
-    return Node(body["metadata"]["name"], parse_addresses(addresses), _networks(cidrs))
+    return Node(body["metadata"]["name"], parse_addresses(addresses), parse_networks(cidrs))
 
 
 def read_endpoints(body: Object) -> Endpoints:

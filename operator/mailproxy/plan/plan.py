@@ -10,12 +10,13 @@ from mailproxy.api.networks import Network
 from mailproxy.api.spec import Switch
 from mailproxy.api.status import Reason
 from mailproxy.plan import manifests
+from mailproxy.plan.addresses import Address
 from mailproxy.plan.clients import Clients, find_clients
 from mailproxy.plan.conflicts import find_conflict
 from mailproxy.plan.edge import Edge, RoutedPort, discover_edge, dump_pod_set, route_ports
 from mailproxy.plan.manifests import Manifest
 from mailproxy.plan.merge import merge_overrides
-from mailproxy.plan.observed import Address, Child, ConfigMap, Node, Pod, PodSet, Service
+from mailproxy.plan.observed import Child, ConfigMap, Node, Pod, PodSet, Service
 from mailproxy.plan.overrides import overrides_hash, render_overrides, render_trust
 from mailproxy.plan.ports import find_services
 from mailproxy.plan.trust import Trust, as_network, decide_trust, sort_networks

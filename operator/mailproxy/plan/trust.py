@@ -7,7 +7,8 @@ from ipaddress import ip_network
 from mailproxy.api.networks import Network
 from mailproxy.api.spec import TrustSource, TrustSpec
 from mailproxy.api.status import MAX_TRUSTED_NETWORKS
-from mailproxy.plan.observed import Address, Node, Pod
+from mailproxy.plan.addresses import Address
+from mailproxy.plan.observed import Node, Pod
 
 
 @dataclass(frozen=True)
