@@ -33,7 +33,7 @@ from tests.e2e.report import Report
 
 AWAY_SECONDS = float(os.environ.get("AWAY_SECONDS", "0"))  # beyond what the test takes anyway
 NETWORKS = {"dual-stack": "replica_scenes", "IPv6-only": "ipv6_scenes"}  # the fixture of each
-pytestmark = pytest.mark.timeout(600 + REPLACEMENTS * 30)
+pytestmark = pytest.mark.timeout(600 + REPLACEMENTS * 30 + AWAY_SECONDS)
 
 
 @dataclass(frozen=True)

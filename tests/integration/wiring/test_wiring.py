@@ -6,7 +6,6 @@ its user's choice.
 
 import json
 from collections.abc import Callable
-from copy import deepcopy
 
 import pytest
 
@@ -15,69 +14,18 @@ from tests.controlplane.audit import Request
 from tests.controlplane.edge import delete_pod
 from tests.integration.scene import SETTLE_SECONDS, Scene
 from tests.integration.wiring.installation import CONSENT, Installation, mail_server, workload
+from tests.integration.wiring.looking import (
+    MANAGER,
+    MOUNTS,
+    as_written,
+    is_wired,
+    our_mounts,
+    read,
+    wait_until_as_before,
+    wait_until_wired,
+)
 
-BINDING = "mailproxy-operator-wiring"
-MANAGER = "mailproxy-wiring"
 KINDS = ("Deployment", "StatefulSet")
-RIGHT_SECONDS = 60.0  # we look again every 30 s
-
-
-def read(scene: Scene, kind: str = "Deployment", name: str = "dms") -> Manifest:
-    return scene.api.get(kind, name, scene.mail)
-
-
-def as_written(manifest: Manifest) -> Manifest:
-    """A workload without what controllers and the API server note about it."""
-    kept = deepcopy(manifest)
-    for field in ("managedFields", "generation", "resourceVersion", "creationTimestamp", "uid"):
-        kept["metadata"].pop(field, None)
-    notes = kept["metadata"].get("annotations", {})
-    for note in ("deployment.kubernetes.io/revision", LAST_APPLIED):
-        notes.pop(note, None)
-    if not notes:
-        kept["metadata"].pop("annotations", None)
-    kept.pop("status", None)
-    return kept
-
-
-LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
-
-
-def is_wired(manifest: Manifest) -> bool:
-    return any(entry["manager"] == MANAGER for entry in manifest["metadata"]["managedFields"])
-
-
-def wait_until_wired(scene: Scene, kind: str = "Deployment", name: str = "dms") -> Manifest:
-    def look() -> Manifest | None:
-        found = read(scene, kind, name)
-        return found if is_wired(found) else None
-
-    found = wait_for(look, SETTLE_SECONDS, lambda: scene.status().get("conditions"))
-    assert found
-    return found
-
-
-def wait_until_as_before(scene: Scene, before: Manifest, kind: str = "Deployment") -> None:
-    wait_for(
-        lambda: as_written(read(scene, kind)) == as_written(before),
-        SETTLE_SECONDS,
-        lambda: as_written(read(scene, kind)),
-    )
-    assert not is_wired(read(scene, kind))
-
-
-def our_mounts(manifest: Manifest) -> dict[str, str]:
-    """Our mounts in the first container: path to file, empty for a directory."""
-    mounts = manifest["spec"]["template"]["spec"]["containers"][0]["volumeMounts"]
-    ours = [mount for mount in mounts if mount["name"].startswith("mailproxy-")]
-    return {mount["mountPath"]: mount.get("subPath", "") for mount in ours}
-
-
-MOUNTS = {
-    "/tmp/docker-mailserver/dovecot.cf": "dovecot.cf",
-    "/tmp/docker-mailserver/user-patches.sh": "user-patches.sh",
-    "/etc/mailproxy/trust": "",
-}
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -255,61 +203,6 @@ def test_what_somebody_takes_out_comes_back(scene: Scene) -> None:
     assert our_mounts(read(scene)) == MOUNTS
 
 
-def test_nothing_is_changed_without_consent(scene: Scene, installed: Installation) -> None:
-    before = scene.api.apply(workload(scene, consents=False), field_manager="user")
-    scene.apply(mailServer=mail_server())
-    told = scene.wait_for_condition("MailServerReady", "False", "WiringNotAllowed")["message"]
-    command = f"kubectl annotate deployment dms -n {scene.mail} {CONSENT}=true"
-    assert command in told
-    assert as_written(read(scene)) == as_written(before)
-    installed.plane.run_kubectl(*command.split()[1:])
-    wait_until_wired(scene)
-    scene.wait_for_condition("MailServerReady", "True")
-
-
-def test_workload_that_is_missing_is_told_and_found_when_it_comes(scene: Scene) -> None:
-    scene.apply(mailServer=mail_server())
-    scene.wait_for_condition("MailServerReady", "False", "WorkloadNotFound")
-    scene.api.apply(workload(scene), field_manager="user")
-    wait_until_wired(scene)
-
-
-def test_container_that_is_missing_is_told(scene: Scene) -> None:
-    scene.api.apply(workload(scene), field_manager="user")
-    scene.apply(mailServer=mail_server(containerName="dovecot"))
-    told = scene.wait_for_condition("MailServerReady", "False", "WorkloadNotFound")["message"]
-    assert "has no container `dovecot`, but mail, exporter" in told
-    scene.apply(mailServer=mail_server(containerName="exporter"))
-    wired = wait_until_wired(scene)["spec"]["template"]["spec"]["containers"]
-    assert {m["mountPath"] for m in wired[1]["volumeMounts"]} == MOUNTS.keys()
-
-
-def test_workload_of_another_mail_proxy_is_left_to_it(scene: Scene) -> None:
-    scene.api.apply(workload(scene), field_manager="user")
-    scene.apply(mailServer=mail_server())
-    wired = wait_until_wired(scene)
-    second = mail_server(podSelector={"matchLabels": {"app": "second"}})
-    scene.apply("second", mailServer=second, ports=[{"name": "sieve"}])
-    told = scene.wait_for_condition("MailServerReady", "False", "WiringNotAllowed", "second")
-    assert "changed for MailProxy mail already" in told["message"]
-    assert as_written(read(scene)) == as_written(wired)
-
-
-def test_mount_of_the_users_is_not_overwritten(scene: Scene) -> None:
-    manifest = workload(scene)
-    path = "/tmp/docker-mailserver/dovecot.cf"
-    mounts = manifest["spec"]["template"]["spec"]["containers"][0]["volumeMounts"]
-    mounts.append({"name": "data", "mountPath": path, "subPath": "dovecot.cf"})
-    before = scene.api.apply(manifest, field_manager="user")
-    scene.apply(mailServer=mail_server())
-    told = scene.wait_for_condition("MailServerReady", "False", "OverridesNotMounted")["message"]
-    assert f"mounts its volume data at {path}" in told
-    assert as_written(read(scene)) == as_written(before)
-    mounts.pop()
-    scene.api.apply(manifest, field_manager="user")
-    wait_until_wired(scene)
-
-
 def test_change_of_trust_restarts_the_workload_where_the_user_wants_that(scene: Scene) -> None:
     before = scene.api.apply(workload(scene), field_manager="user")
     scene.apply(mailServer=mail_server(wiring="Manual", trustUpdate="Restart"))
@@ -328,24 +221,3 @@ def test_change_of_trust_restarts_the_workload_where_the_user_wants_that(scene: 
     assert our_mounts(read(scene)) == {}
     scene.apply(mailServer=mail_server(wiring="Manual"))
     wait_until_as_before(scene, before)
-
-
-def test_without_the_component_all_else_works_and_the_condition_names_it(
-    scene: Scene, installed: Installation
-) -> None:
-    binding = installed.api.get("ClusterRoleBinding", BINDING)
-    installed.operator.stop()
-    installed.api.delete("ClusterRoleBinding", BINDING)
-    try:
-        installed.operator.start()
-        scene.api.apply(workload(scene), field_manager="user")
-        scene.apply(mailServer=mail_server())
-        told = scene.wait_for_condition("MailServerReady", "False", "WiringNotAllowed")["message"]
-        assert "install manifests/components/wiring" in told
-        scene.wait_for_trust("10.1.0.1")
-        scene.add_proxy_pod("traefik-9", "10.1.0.9")
-        scene.wait_for_trust("10.1.0.1", "10.1.0.9")
-    finally:
-        del binding["metadata"]["resourceVersion"], binding["metadata"]["uid"]
-        installed.api.create(binding)
-    wait_for(lambda: is_wired(read(scene)), RIGHT_SECONDS)
