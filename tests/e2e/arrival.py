@@ -10,7 +10,7 @@ from tests.cluster.workloads import PROXY_LABELS, build_pod
 from tests.controlplane.api import wait_for
 
 NEWCOMER = "newcomer"
-AT_ONCE_SECONDS = 10.0  # by itself the kubelet takes up to 80
+AT_ONCE_SECONDS = 10.0  # by itself the kubelet takes up to 90
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from tests.e2e.modes import REPLICA_MODES, SEPARATE, Mode, Scenes, chosen_modes
 from tests.e2e.replacement import IMAP, addresses_of, find_edge_pods, time_first_login
 from tests.e2e.report import Report
 
-CHANGES = int(os.environ.get("CHANGES", "20"))
+CHANGES = int(os.environ.get("CHANGES", "10"))
 FIRST_CHANGES = 10  # after these a program has what it needs
 COMER = "many-times"
 MEMORY_KIB = 500

@@ -197,7 +197,7 @@ def _find_advice(world: World, proxy: MailProxy, pods: list[Pod]) -> Told:
     if world.poke_allowed is False:
         message = (
             "The operator may not annotate the mail server's pods, so a change of trust takes up"
-            " to 80 s to reach it instead of a second. Install manifests/components/poke, which"
+            " to 90 s to reach it instead of a second. Install manifests/components/poke, which"
             " grants that and nothing else."
         )
         yield Reason.POKE_NOT_ALLOWED, message

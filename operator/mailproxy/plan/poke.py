@@ -1,6 +1,6 @@
 """Which mail pods are poked: an annotation makes the kubelet look at their ConfigMaps at once.
 
-By itself it looks after up to 80 s, so a changed list of trusted proxies would arrive that late.
+By itself it looks after up to 90 s, so a changed list of trusted proxies would arrive that late.
 """
 
 import re
