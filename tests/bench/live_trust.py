@@ -12,6 +12,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from tests.cluster.addresses import DUAL_STACK, IPV6_ONLY
 from tests.cluster.cluster import Cluster
 from tests.cluster.operator import install_operator
 from tests.cluster.scene import Scene
@@ -34,8 +35,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench-live", description=__doc__)
     parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--without-poke", action="store_true")
+    parser.add_argument("--ipv6-only", action="store_true")
     options = parser.parse_args()
-    with Cluster(NUMBER) as cluster, ThreadPoolExecutor() as pool:
+    families = IPV6_ONLY if options.ipv6_only else DUAL_STACK
+    with Cluster(NUMBER, families) as cluster, ThreadPoolExecutor() as pool:
         install_operator(cluster, "default" if options.without_poke else "live")
         versions = ("2.3", "2.4")
         scenes = [Scene(cluster, f"live-{n}", 1 + n, dovecot=v) for n, v in enumerate(versions)]

@@ -13,6 +13,7 @@ from tests.e2e.replacement import log_in
 from tests.e2e.smtp_client import Tls, deliver
 
 LOGIN_PAUSE, DELIVERY_PAUSE = 0.2, 0.5  # a server that is busy with clients alone follows late
+THINKING = 0.2  # as clients that are far away need for TLS: they are between connecting and login
 
 # It hangs up on an IMAP client that it has greeted, with or without a word, or on Postfix.
 CUT_OFF = ("=> socket error: EOF", "* BYE ", "454 4.7.0 Temporary authentication failure")
@@ -57,7 +58,7 @@ class Crowd:
                 self.failures.append(failure)
 
     def _log_in(self) -> str:
-        failure = log_in(self._address, 143)
+        failure = log_in(self._address, 143, THINKING)
         self.logins += not failure
         return failure and f"login: {failure}"
 

@@ -10,6 +10,7 @@ import poplib
 import socket
 import ssl
 import sys
+import time
 from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -28,6 +29,7 @@ class Request:
         server_name: What the client asks for by SNI; it sends none without.
         source: The client's own address, where it has several.
         originating_ip: With IMAP, the address of the user behind the client, as webmails tell it.
+        thinking: With IMAP, seconds that the client takes before it logs in.
     """
 
     protocol: str
@@ -39,6 +41,7 @@ class Request:
     server_name: str = ""
     source: str = ""
     originating_ip: str = ""
+    thinking: float = 0.0
     timeout: float = TIMEOUT_SECONDS
 
 
@@ -151,6 +154,7 @@ def _visit_imap(connection: socket.socket, request: Request, session: Session) -
         session.capabilities = " ".join(client.capabilities)
         if request.originating_ip:
             client.xatom("ID", f'("x-originating-ip" "{request.originating_ip}")')
+        time.sleep(request.thinking)
         client.login(request.user, request.password)
         session.logged_in = True
         result, [answer] = client.select("INBOX", readonly=True)

@@ -71,10 +71,10 @@ def addresses_of(pod: Manifest) -> list[str]:
     return [entry["ip"] for entry in pod["status"].get("podIPs", [])]
 
 
-def log_in(address: str, port: int, timeout: float = 10.0) -> str:
-    """A login by IMAP; returns why it failed, or nothing."""
+def log_in(address: str, port: int, thinking: float = 0.0) -> str:
+    """A login by IMAP, so many seconds after connecting; returns why it failed, or nothing."""
     user = find_mailbox("imap")
-    session = visit(Request("imap", address, port, user, PASSWORD, timeout=timeout))
+    session = visit(Request("imap", address, port, user, PASSWORD, thinking=thinking, timeout=10.0))
     return "" if session.logged_in else session.error or session.greeting
 
 
@@ -152,15 +152,18 @@ def find_refusal(scene: Scene, address: str) -> float:
 
     That is the node itself here. What it sends passes no NetworkPolicy, so Dovecot alone decides.
     """
-    run = scene.cluster.in_network
-    whole = f"{address}/{128 if ':' in address else 32}"
-    command = run("ip", "address", "add", whole, "dev", "lo")
-    subprocess.run(command, check=True, capture_output=True)
+    # Without `nodad` an IPv6 address cannot be used for a moment.
+    whole = [f"{address}/128", "nodad"] if ":" in address else [f"{address}/32"]
+
+    def change(what: str) -> None:
+        command = scene.cluster.in_network("ip", "address", what, *whole, "dev", "lo")
+        subprocess.run(command, check=True, capture_output=True)
+
+    change("add")
     try:
         return _knock(scene, address, SERVICES[PortName.IMAP])
     finally:
-        command = run("ip", "address", "delete", whole, "dev", "lo")
-        subprocess.run(command, check=True, capture_output=True)
+        change("delete")
 
 
 def _knock(scene: Scene, source: str, service: MailService) -> float:

@@ -1,10 +1,14 @@
-"""A real Dovecot with one IMAP port that expects a PROXY header; no root is needed."""
+"""A real Dovecot with one IMAP port that expects a PROXY header; no root is needed.
+
+Everybody may log in, with the password `x`.
+"""
 
 import getpass
 import grp
 import os
 import pwd
 import re
+import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -16,6 +20,7 @@ from tests.unit.mail_programs import find_program
 
 SECONDS = 10.0
 LINE_SECONDS = 5.0
+LOGIN_SECONDS = 10.0  # a client waits up to five for a process that checks its password
 HEADER = b"PROXY TCP4 203.0.113.7 203.0.113.1 4000 143\r\n"
 CONFIG = """\
 {versions}base_dir = {root}/run/dovecot
@@ -40,14 +45,41 @@ service imap-login {{
     port = 0
   }}
 }}
-{passdb}
+{users}
+shutdown_clients = no
+first_valid_uid = 1
 haproxy_trusted_networks =
 !include_try {root}/etc/mailproxy/dovecot-trust.conf
 !include_try {root}/user.conf
 """
-PASSDB = {
-    "2.3": "passdb {\n  driver = static\n  args = password=x\n}\n",
-    "2.4": "passdb static {\n  password = x\n}\n",
+USERS = {
+    "2.3": """\
+disable_plaintext_auth = no
+mail_location = maildir:{root}/mail
+passdb {{
+  driver = static
+  args = password=x
+}}
+userdb {{
+  driver = static
+  args = uid={user} gid={group} home={root}/mail
+}}
+""",
+    "2.4": """\
+auth_allow_cleartext = yes
+mail_driver = maildir
+mail_path = {root}/mail
+passdb static {{
+  password = x
+}}
+userdb static {{
+  fields {{
+    uid = {user}
+    gid = {group}
+    home = {root}/mail
+  }}
+}}
+""",
 }
 VERSIONS = {
     "2.3": "",
@@ -72,16 +104,16 @@ class DovecotServer:
         version = answer.stdout[:3]
         user = getpass.getuser() if os.geteuid() else "nobody"  # its login processes refuse root
         root.chmod(0o755)
-        self._config.write_text(
-            CONFIG.format(
-                root=root,
-                port=self.port,
-                user=user,
-                group=grp.getgrgid(pwd.getpwnam(user).pw_gid).gr_name,
-                versions=VERSIONS[version],
-                passdb=PASSDB[version],
-            )
-        )
+        (root / "mail").mkdir()
+        shutil.chown(root / "mail", user)
+        names = {
+            "root": root,
+            "user": user,
+            "group": grp.getgrgid(pwd.getpwnam(user).pw_gid).gr_name,
+        }
+        users, versions = USERS[version].format(**names), VERSIONS[version]
+        text = CONFIG.format(port=self.port, users=users, versions=versions, **names)
+        self._config.write_text(text)
 
     def command(self, name: str) -> str:
         """Script that runs one of Dovecot's programs with this configuration."""
@@ -119,15 +151,33 @@ class DovecotServer:
     def try_login_port(self) -> str:
         """`greeted`, if it believes 127.0.0.1; else `closed`, or `refused` if it does not run."""
         try:
-            client = socket.create_connection(("127.0.0.1", self.port), LINE_SECONDS)
+            with self.connect():
+                return "greeted"
         except ConnectionRefusedError:
             return "refused"
-        with client:
-            try:
-                client.sendall(HEADER)
-                return "greeted" if client.recv(1) else "closed"
-            except OSError:
-                return "closed"
+        except OSError:
+            return "closed"
+
+    @contextmanager
+    def connect(self) -> Iterator[socket.socket]:
+        """A client that has been greeted.
+
+        Raises:
+            OSError: It was not.
+        """
+        with socket.create_connection(("127.0.0.1", self.port), LINE_SECONDS) as client:
+            client.sendall(HEADER)
+            if not client.recv(500):
+                raise ConnectionResetError("no greeting")
+            yield client
+
+
+def log_in(client: socket.socket) -> str:
+    """What the server says to a login; empty if it hangs up."""
+    client.settimeout(LOGIN_SECONDS)
+    client.sendall(b"a LOGIN user x\r\n")
+    with client.makefile("rb") as lines:
+        return next((line.decode() for line in lines if line.startswith(b"a ")), "")
 
 
 @contextmanager

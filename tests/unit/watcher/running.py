@@ -41,7 +41,7 @@ class Watcher:
         for path in (*PATHS, "/programs"):
             (root / path[1:]).mkdir(parents=True)
         text = re.sub(r"\bPAUSE=\S+", f"PAUSE={pause}", load_watcher())
-        text = text.replace("RELOAD_LOOKS=500", "RELOAD_LOOKS=100")
+        text = re.sub(r"RELOAD_LOOKS=\d+", "RELOAD_LOOKS=400", text)
         for path in PATHS:
             text = text.replace(path, f"{root}{path}")
         self._path.write_text(text)

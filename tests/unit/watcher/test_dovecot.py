@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from tests.controlplane.api import wait_for
-from tests.unit.watcher.dovecot_server import SECONDS, DovecotServer, stopped_in_the_end
+from tests.unit.watcher.dovecot_server import SECONDS, DovecotServer, log_in, stopped_in_the_end
 from tests.unit.watcher.running import NOBODY, Watcher, running_watcher
 
 EDGE, OTHER = ["127.0.0.1"], ["127.0.0.2", "fd00::2"]
@@ -60,6 +60,23 @@ def test_no_connection_is_refused_while_dovecot_reloads(
             watcher.mount([*EDGE, f"10.0.0.{number}"])
             watcher.wait_for_line("Dovecot has reloaded", count=number)
         assert set(states.result()) == {"greeted"}
+
+
+def test_client_that_has_connected_before_a_reload_can_log_in_after_it(
+    watcher: Watcher, dovecot: DovecotServer
+) -> None:
+    """Dovecot by itself would hang up on it, or say `Internal error occurred`."""
+    watcher.mount(EDGE)
+    watcher.run_once("--reload")
+    dovecot.start()
+    watcher.start("--reload")
+    with dovecot.connect() as early, dovecot.connect() as client:
+        assert log_in(early).startswith("a OK")
+        watcher.mount([*EDGE, *OTHER])
+        watcher.wait_for_line("Dovecot has reloaded")
+        assert log_in(client).startswith("a OK"), dovecot.log()
+        early.sendall(b"b NOOP\r\n")
+        assert early.recv(500).startswith(b"b OK")
 
 
 def test_dovecot_that_starts_with_the_list_is_not_reloaded(

@@ -1,5 +1,6 @@
 """What the watcher makes of the mounted list, and what the log says; no mail program runs."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -178,7 +179,7 @@ def test_long_list_is_taken_over_and_only_begun_in_the_log(watcher: Watcher) -> 
 
 def test_a_thousand_changes_leave_no_process_file_or_memory(watcher: Watcher) -> None:
     watcher.fake("doveadm", f"sleep 0.01; touch {watcher.root}/run/dovecot/config")
-    (watcher.root / "run/dovecot/master.pid").write_text("1\n")
+    (watcher.root / "run/dovecot/master.pid").write_text(f"{os.getpid()}\n")
     watcher.mount(["10.0.0.1"])
     watcher.start("--reload")
     sizes = []

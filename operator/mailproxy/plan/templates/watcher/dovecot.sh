@@ -51,16 +51,17 @@ can_read_configuration() {
 # reload_dovecot: what doveadm says tells little. A Dovecot that has reloaded has made its sockets
 # anew; if it has not, it gets its old file back.
 reload_dovecot() {
-  local looks=0
+  local looks=0 old_auth=()
+  find_auth old_auth
   : >"${STATE}/reloading"
   if complaint=$(timeout 20 doveadm reload 2>&1); then
-    filter_ports # while Dovecot is busy, so that the lists of both change at the same time
     complaint='it has not reloaded, see its own log'
     until [[ ${base_dir}/config -nt ${STATE}/reloading ]]; do
       ((looks++ < RELOAD_LOOKS)) || break
       rest "${RELOAD_PAUSE}"
     done
     if ((looks <= RELOAD_LOOKS)); then
+      keep_logins "${old_auth[@]}"
       believed=${copy} must_reload=''
       say dovecot
       report 'Dovecot has reloaded'
@@ -76,4 +77,28 @@ reload_dovecot() {
   fi
   complaint=${complaint%%$'\n'*}
   postpone_dovecot
+}
+
+# keep_logins <process of before the reload>...: a client that has connected before a reload, and
+# logs in after it, is checked by the old process and then not known to the new one that opens its
+# mailbox. With the old one gone its login process asks the new one.
+keep_logins() {
+  local pid auth=()
+  find_auth auth
+  for pid; do
+    [[ " ${auth[*]-} " != *" ${pid} "* ]] || kill -TERM "${pid}" 2>/dev/null || true
+  done
+}
+
+# find_auth <name of an array>: Dovecot's processes that check passwords
+find_auth() {
+  local -n found=$1
+  local file line master=''
+  found=()
+  { IFS= read -r master <"${base_dir}/master.pid"; } 2>/dev/null
+  [[ ${master} =~ ^[0-9]+$ ]] || return 0
+  for file in /proc/[0-9]*/stat; do
+    { IFS= read -r line <"${file}"; } 2>/dev/null || continue
+    [[ ${line} =~ ^([0-9]+)\ \(auth\)\ [A-Z]\ ${master}\  ]] && found+=("${BASH_REMATCH[1]}")
+  done
 }

@@ -3,12 +3,11 @@
 
 # apply: lets everyone know; whoever cannot take it over now is told later.
 apply() {
-  unfiltered=yes filter_retry=0
+  filter_ports
   [[ "${clients[*]-}" == "${old_clients[*]-}" && -f ${CLIENTS} ]] ||
     write_file "${CLIENTS}" "${clients[*]-}"$'\n'
   dovecot_retry=0
   tell_dovecot
-  [[ -z ${unfiltered} ]] || filter_ports
   if write_jail_file; then
     due=yes fail2ban_retry=0
   fi

@@ -23,7 +23,7 @@ readonly JAIL_FILE=${FAIL2BAN}/jail.d/zz-mailproxy.local # read last
 readonly KNOWN='%(known/ignoreip)s'
 readonly PAUSE=0.1                                       # seconds between two looks
 readonly PATIENCE=300                                    # looks until what failed is tried again
-readonly RELOAD_LOOKS=500 RELOAD_PAUSE=0.02              # until Dovecot must have reloaded
+readonly RELOAD_LOOKS=2000 RELOAD_PAUSE=0.005            # until Dovecot must have reloaded
 readonly WIDEST_IPV4=8 WIDEST_IPV6=32
 readonly MAX_CHARACTERS=250000
 readonly OCTET='(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])'
