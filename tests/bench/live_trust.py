@@ -58,8 +58,10 @@ def _measure(scene: Scene, rounds: int) -> None:
         times = replace_often(scene, rounds, lambda text: print(scene.name, text, file=sys.stderr))
     print(
         f"Dovecot {scene.dovecot}; meanwhile {crowd.logins} logins, {crowd.deliveries} deliveries,"
-        f" {crowd.cut_off} cut off by a reload, {len(crowd.failures)} failures"
+        f" {len(crowd.cut_off)} cut off by a reload, {len(crowd.failures)} failures"
     )
+    for failure in crowd.cut_off:
+        print(f"  cut off: {failure}", file=sys.stderr)
     _report("one login (floor)", floor, floor)
     _report("edge pod has an address -> Dovecot has reloaded", times.reloaded, floor)
     _report("edge pod has an address -> login through it", times.believed, floor)

@@ -24,13 +24,14 @@ class Crowd:
 
     Attributes:
         logins, deliveries: How many succeeded.
-        cut_off: Logins, of both, that Dovecot itself broke off, as it does with the few that are
-            under way just when it is reloaded.
-        failures: What else went wrong, in words.
+        cut_off: Logins, of both, that Dovecot itself broke off, in words, as it does with the few
+            whose password it is checking just when it is reloaded.
+        failures: What else went wrong.
     """
 
     def __init__(self, scene: Scene) -> None:
-        self.logins = self.deliveries = self.cut_off = 0
+        self.logins = self.deliveries = 0
+        self.cut_off: list[str] = []
         self.failures: list[str] = []
         self._address = scene.addresses[0]
         self._over = threading.Event()
@@ -53,7 +54,7 @@ class Crowd:
         while not self._over.wait(pause):
             failure = act()
             if any(words in failure for words in CUT_OFF):
-                self.cut_off += 1
+                self.cut_off.append(failure)
             elif failure:
                 self.failures.append(failure)
 
