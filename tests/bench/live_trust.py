@@ -60,8 +60,8 @@ def _measure(scene: Scene, rounds: int) -> None:
         f"Dovecot {scene.dovecot}; meanwhile {crowd.logins} logins, {crowd.deliveries} deliveries,"
         f" {len(crowd.cut_off)} cut off by a reload, {len(crowd.failures)} failures"
     )
-    for failure in crowd.cut_off:
-        print(f"  cut off: {failure}", file=sys.stderr)
+    for failure in crowd.cut_off + crowd.failures:
+        print(f"  {failure}", file=sys.stderr)
     _report("one login (floor)", floor, floor)
     _report("edge pod has an address -> Dovecot has reloaded", times.reloaded, floor)
     _report("edge pod has an address -> login through it", times.believed, floor)
