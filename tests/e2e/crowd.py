@@ -20,7 +20,7 @@ CUT_OFF = (
     "=> socket error: EOF",
     "* BYE ",
     "[UNAVAILABLE] ",
-    "[AUTHENTICATIONFAILED] ",  # so says 2.3 if it notices too late that the checking process is gone
+    "[AUTHENTICATIONFAILED] ",  # 2.3, if it notices too late that the checking process is gone
     "454 4.7.0 Temporary authentication failure",
 )
 
