@@ -26,7 +26,7 @@ from tests.e2e.replacement import (
     time_first_login,
 )
 
-REPLICAS = {"replicas": 2, "drain_seconds": 3}  # of Traefik
+REPLICAS = {"replicas": 2, "drain_seconds": 5}  # of Traefik
 NUMBER = 7  # `make cluster` is 1, the tests are others
 
 

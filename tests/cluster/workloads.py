@@ -53,8 +53,8 @@ def build_traefik(
         watched: Namespaces whose routes it serves.
         args: More of its arguments, such as `--entryPoints.mail-imap.proxyProtocol.trustedIPs=...`.
         host_ports: Offer the mail ports on the node's own addresses too.
-        drain_seconds: How long a pod that ends takes new connections; kube-proxy learns of its end
-            a second late.
+        drain_seconds: How long a pod that ends takes new connections, as kube-proxy learns of its
+            end a second late, or more; open ones have as long again.
     """
     if drain_seconds:
         drain = f"transport.lifeCycle.requestAcceptGraceTimeout={drain_seconds}s"
@@ -63,7 +63,7 @@ def build_traefik(
     role = {"name": f"traefik-{namespace}"}
     pod = {
         "serviceAccountName": "traefik",
-        "terminationGracePeriodSeconds": drain_seconds + 2,
+        "terminationGracePeriodSeconds": 2 * drain_seconds + 2,
         "containers": [_build_traefik_container(watched, args, host_ports)],
     }
     return [

@@ -29,7 +29,7 @@ from tests.e2e.visits import Visitor
 from tests.e2e.wire import Wire
 
 NUMBER = int(os.environ.get("MAILPROXY_E2E_CLUSTER", "2"))  # `make cluster` is 1
-REPLICAS = {"replicas": 2, "drain_seconds": 3}  # of Traefik
+REPLICAS = {"replicas": 2, "drain_seconds": 5}  # of Traefik
 REPLICA_INDEX = 80  # of LoadBalancer addresses
 IPV6_NUMBER = NUMBER + 100  # the next ones may be those of other runs
 CLUSTER_USERS = {"cluster", "ipv6_cluster", "arriving_mode", "network"}  # what asks for one

@@ -25,6 +25,7 @@ class Request:
         header: In hexadecimal; it is sent at once.
         until: Nobody goes on who has found this.
         seconds: All give up after so many.
+        mark: Path of a file; `<mark>-<port>` is made when a port was tried first.
     """
 
     host: str
@@ -32,6 +33,7 @@ class Request:
     header: str
     until: str
     seconds: float
+    mark: str
 
 
 @dataclass
@@ -64,6 +66,8 @@ def _try_port(request: Request, port: int) -> list[Finding]:
     deadline = time.time() + request.seconds
     while time.time() < deadline:
         state = _try_once(request, port)
+        if not findings:
+            Path(f"{request.mark}-{port}").touch()
         if not findings or findings[-1].state != state:
             findings.append(Finding(port, state, time.time()))
         if state == request.until:

@@ -95,8 +95,14 @@ def _follow(scene: Scene, until: str, labels: Manifest) -> list[Finding]:
         ports = [IMAP_PORT, SUBMISSION_PORT]
         scene.wait_until_running(scene.edge, COMER)
         findings: Future[list[Finding]] = pool.submit(_knock, scene, COMER, until, ports)
+        marks = [f"{mark_of(COMER, until)}-{port}" for port in ports]
         look = scene.run_in(scene.edge, COMER, check=False)
-        wait_for(lambda: look(["pgrep", "python3"], ""), KNOCK_SECONDS, "it knocks", interval=0.2)
+        wait_for(
+            lambda: len(look(["ls", *marks], "").split()) == len(marks),
+            KNOCK_SECONDS,
+            "it has knocked at all ports",
+            interval=0.2,
+        )
         change_labels(scene, COMER, labels)
         return findings.result()
 
@@ -107,7 +113,13 @@ def _knock(
     own = scene.pod_addresses(scene.edge, pod)[0]
     host = scene.pod_addresses(scene.mail, scene.mail_pod()["metadata"]["name"])[0]
     header = version_2(Endpoint(own, 4000), Endpoint(host, 143)).hex()
-    return knock(Request(host, ports, header, until, seconds), scene.run_in(scene.edge, pod))
+    request = Request(host, ports, header, until, seconds, mark_of(pod, until))
+    return knock(request, scene.run_in(scene.edge, pod))
+
+
+def mark_of(pod: str, until: str) -> str:
+    """What tells in a pod that it is knocking."""
+    return f"/tmp/{pod}-knocks-until-{until}"
 
 
 def _begin_idling(scene: Scene) -> imaplib.IMAP4_SSL:
