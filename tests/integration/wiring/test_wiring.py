@@ -35,6 +35,7 @@ def test_exactly_our_volumes_and_mounts_appear_and_go_again(scene: Scene, kind: 
     wired = wait_until_wired(scene, kind)
     assert our_mounts(wired) == MOUNTS
     if kind == "StatefulSet":  # it does not replace a pod that never became ready
+        wait_for(lambda: scene.api.get("Pod", "dms-0", scene.mail), SETTLE_SECONDS)
         delete_pod(scene.api, "dms-0", scene.mail)
     scene.wait_for_condition("MailServerReady", "True")
 
