@@ -51,8 +51,8 @@ can_read_configuration() {
 # reload_dovecot: what doveadm says tells little. A Dovecot that has reloaded has made its sockets
 # anew; if it has not, it gets its old file back.
 reload_dovecot() {
-  local looks=0 old_auth=()
-  find_auth old_auth
+  local looks=0 master='' old_auth=()
+  find_auth
   : >"${STATE}/reloading"
   if complaint=$(timeout 20 doveadm reload 2>&1); then
     complaint='it has not reloaded, see its own log'
@@ -61,7 +61,7 @@ reload_dovecot() {
       rest "${RELOAD_PAUSE}"
     done
     if ((looks <= RELOAD_LOOKS)); then
-      keep_logins "${old_auth[@]}"
+      keep_logins
       believed=${copy} must_reload=''
       say dovecot
       report 'Dovecot has reloaded'
@@ -79,26 +79,28 @@ reload_dovecot() {
   postpone_dovecot
 }
 
-# keep_logins <process of before the reload>...: a client that has connected before a reload, and
-# logs in after it, is checked by the old process and then not known to the new one that opens its
-# mailbox. With the old one gone its login process asks the new one.
-keep_logins() {
-  local pid auth=()
-  find_auth auth
-  for pid; do
-    [[ " ${auth[*]-} " != *" ${pid} "* ]] || kill -TERM "${pid}" 2>/dev/null || true
+# find_auth: sets `old_auth`, Dovecot's processes that check passwords, and `master`, their parent
+find_auth() {
+  local folder
+  { IFS= read -r master <"${base_dir}/master.pid"; } 2>/dev/null
+  [[ ${master} =~ ^[0-9]+$ ]] || return 0
+  for folder in /proc/[0-9]*; do
+    is_auth "${folder#/proc/}" && old_auth+=("${folder#/proc/}")
   done
 }
 
-# find_auth <name of an array>: Dovecot's processes that check passwords
-find_auth() {
-  local -n found=$1
-  local file line master=''
-  found=()
-  { IFS= read -r master <"${base_dir}/master.pid"; } 2>/dev/null
-  [[ ${master} =~ ^[0-9]+$ ]] || return 0
-  for file in /proc/[0-9]*/stat; do
-    { IFS= read -r line <"${file}"; } 2>/dev/null || continue
-    [[ ${line} =~ ^([0-9]+)\ \(auth\)\ [A-Z]\ ${master}\  ]] && found+=("${BASH_REMATCH[1]}")
+is_auth() {
+  local line=''
+  { IFS= read -r line <"/proc/$1/stat"; } 2>/dev/null
+  [[ ${line} =~ ^[0-9]+\ \(auth\)\ [A-Z]\ ${master}\  ]]
+}
+
+# keep_logins: a client that has connected before a reload, and logs in after it, is checked by the
+# old process and then not known to the new one that opens its mailbox. With the old one gone its
+# login process asks the new one. Until then logins fail, so nothing else is looked at.
+keep_logins() {
+  local pid
+  for pid in "${old_auth[@]}"; do
+    is_auth "${pid}" && kill -TERM "${pid}" 2>/dev/null
   done
 }
