@@ -19,6 +19,7 @@ from tests.cluster.scene import Scene
 from tests.e2e.crowd import Crowd
 from tests.e2e.replacement import (
     IMAP,
+    REPLICAS,
     addresses_of,
     find_edge_pods,
     log_in,
@@ -26,7 +27,6 @@ from tests.e2e.replacement import (
     time_first_login,
 )
 
-REPLICAS = {"replicas": 2, "drain_seconds": 5}  # of Traefik
 NUMBER = 7  # `make cluster` is 1, the tests are others
 
 

@@ -24,12 +24,12 @@ from tests.e2e.modes import (
     chosen_modes,
     temporary_scenes,
 )
+from tests.e2e.replacement import REPLICAS
 from tests.e2e.report import REPORT, Report
 from tests.e2e.visits import Visitor
 from tests.e2e.wire import Wire
 
 NUMBER = int(os.environ.get("MAILPROXY_E2E_CLUSTER", "2"))  # `make cluster` is 1
-REPLICAS = {"replicas": 2, "drain_seconds": 5}  # of Traefik
 REPLICA_INDEX = 80  # of LoadBalancer addresses
 IPV6_NUMBER = NUMBER + 100  # the next ones may be those of other runs
 CLUSTER_USERS = {"cluster", "ipv6_cluster", "arriving_mode", "network"}  # what asks for one

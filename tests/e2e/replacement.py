@@ -18,7 +18,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mailproxy.api.spec import PortName
-from mailproxy.plan.ports import MailService
 from tests.cluster.scene import Scene
 from tests.cluster.workloads import NAME, PASSWORD, PROXY_LABELS, find_mailbox
 from tests.controlplane.api import Manifest, wait_for
@@ -29,6 +28,7 @@ from tests.e2e.proxy_header import Endpoint, version_2
 from tests.e2e.services import SERVICES, proxy_port
 
 REPLACEMENTS = int(os.environ.get("REPLACEMENTS", "3"))  # pods that each mail server loses
+REPLICAS = {"replicas": 2, "drain_seconds": 5}  # of Traefik, where its pods are replaced
 SETTLE_SECONDS = 120.0
 BANNER_SECONDS = 0.2  # Traefik is silent on what it accepts before it has its routes
 LOOK_SECONDS = 0.01
@@ -161,14 +161,14 @@ def find_refusal(scene: Scene, address: str) -> float:
 
     change("add")
     try:
-        return _knock(scene, address, SERVICES[PortName.IMAP])
+        return _knock(scene, address)
     finally:
         change("delete")
 
 
-def _knock(scene: Scene, source: str, service: MailService) -> float:
+def _knock(scene: Scene, source: str) -> float:
     """Until the mail server closes on it without a word; returns when that was."""
-    family = ":" in source
+    service, family = SERVICES[PortName.IMAP], ":" in source
     [server] = [a for a in addresses_of(scene.mail_pod()) if (":" in a) == family]
     client = "2001:db8::7" if family else "198.51.100.7"
     ends = Endpoint(client, 4000), Endpoint(server, service.port)

@@ -20,8 +20,6 @@ COMPONENT = ROOT / "manifests" / "components" / "wiring"
 FILES = ("admission-policy.yaml", "cluster-role.yaml", "cluster-role-binding.yaml")
 INDEX = 75  # of LoadBalancer addresses
 PORTS = (PortName.SMTP, PortName.SUBMISSIONS, PortName.IMAPS)
-
-
 WORKLOADS = [("2.3", "Deployment"), ("2.4", "StatefulSet")]  # version of Dovecot, kind
 
 

@@ -27,6 +27,13 @@ def dovecot(watcher: Watcher) -> Iterator[DovecotServer]:
         yield server
 
 
+def start_both(watcher: Watcher, dovecot: DovecotServer) -> None:
+    """As a mail server starts them, with what is mounted."""
+    watcher.run_once("--reload")
+    dovecot.start()
+    watcher.start("--reload")
+
+
 def wait_for_state(dovecot: DovecotServer, state: str) -> None:
     wait_for(lambda: dovecot.try_login_port() == state, SECONDS, lambda: (state, dovecot.log()))
 
@@ -51,9 +58,7 @@ def test_no_connection_is_refused_while_dovecot_reloads(
     watcher: Watcher, dovecot: DovecotServer
 ) -> None:
     watcher.mount(EDGE)
-    watcher.run_once("--reload")
-    dovecot.start()
-    watcher.start("--reload")
+    start_both(watcher, dovecot)
     with ThreadPoolExecutor(1) as pool:
         states = pool.submit(lambda: [dovecot.try_login_port() for _ in range(150)])
         for number in range(1, 6):
@@ -67,9 +72,7 @@ def test_client_that_has_connected_before_a_reload_can_log_in_after_it(
 ) -> None:
     """Dovecot by itself would hang up on it, or say `Internal error occurred`."""
     watcher.mount(EDGE)
-    watcher.run_once("--reload")
-    dovecot.start()
-    watcher.start("--reload")
+    start_both(watcher, dovecot)
     with dovecot.connect() as early, dovecot.connect() as client:
         assert log_in(early).startswith("a OK")
         watcher.mount([*EDGE, *OTHER])
@@ -134,9 +137,7 @@ def test_other_clients_of_the_list_do_not_cost_a_reload(
     watcher: Watcher, dovecot: DovecotServer
 ) -> None:
     watcher.mount(EDGE, ["10.0.0.9"])
-    watcher.run_once("--reload")
-    dovecot.start()
-    watcher.start("--reload")
+    start_both(watcher, dovecot)
     watcher.mount(EDGE, ["10.0.0.8"])
     watcher.wait_for_line("internal clients added: 10.0.0.8")
     assert dovecot.reloads() == 0
@@ -147,9 +148,7 @@ def test_list_that_dovecot_cannot_take_is_put_back_and_taken_later(
 ) -> None:
     watcher.set_patience(20)
     watcher.mount(OTHER)
-    watcher.run_once("--reload")
-    dovecot.start()
-    watcher.start("--reload")
+    start_both(watcher, dovecot)
     dovecot.add_user_settings("no_such_setting = 1\n")
     watcher.mount(EDGE)
     said = watcher.wait_for_line("Dovecot keeps its old list: Fatal: ")
