@@ -2,6 +2,6 @@
 
 import sys
 
-from mailproxy.app.cli import main
+from mailproxy.cli.main import main
 
 sys.exit(main())

@@ -15,7 +15,7 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
-from mailproxy.controller.resources import CHILDREN, PODS
+from mailproxy.controller.kinds import CHILDREN, PODS
 from mailproxy.kube.client import KubeClient
 from tests.controlplane.api import Api, wait_for
 from tests.controlplane.crds import mailproxy_crd, traefik_crds

@@ -4,7 +4,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from mailproxy.plan.overrides import TRUST_FILE
+from mailproxy.plan.trust.files import TRUST_FILE
 from tests.cluster.scene import Scene
 from tests.cluster.workloads import PROXY_LABELS, build_pod
 from tests.controlplane.api import wait_for

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from mailproxy.plan.ports import Daemon, MailService
+from mailproxy.api.mail_services import Daemon, MailService
 from tests.cluster.scene import INSIDER, Scene
 from tests.controlplane.api import Manifest, wait_for
 from tests.controlplane.edge import MAIL_LABELS

@@ -5,7 +5,7 @@ import ssl
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
-from mailproxy.api.spec import PortName
+from mailproxy.api.mail_services import PortName
 from tests.cluster.scene import INSIDER, Scene
 from tests.cluster.workloads import PASSWORD, PROXY_LABELS, build_pod, find_mailbox
 from tests.controlplane.api import Manifest, wait_for

@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mailproxy.api.spec import PortName
+from mailproxy.api.mail_services import PortName
 from tests.cluster.scene import Scene
 from tests.cluster.workloads import NAME, PASSWORD, PROXY_LABELS, find_mailbox
 from tests.controlplane.api import Manifest, wait_for

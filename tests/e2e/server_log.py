@@ -9,8 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
-from mailproxy.api.spec import Listeners, PortName
-from mailproxy.plan.ports import Daemon, MailService
+from mailproxy.api.mail_services import Daemon, Listeners, MailService, PortName
 
 Address = IPv4Address | IPv6Address
 

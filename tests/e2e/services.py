@@ -1,7 +1,6 @@
 """The mail services by name and by program, and the ports on which they expect a header."""
 
-from mailproxy.api.spec import Listeners
-from mailproxy.plan.ports import MAIL_SERVICES, MailService
+from mailproxy.api.mail_services import MAIL_SERVICES, Listeners, MailService
 from tests.cluster.scene import Scene
 
 SERVICES = {service.name: service for service in MAIL_SERVICES}

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 
-from mailproxy.plan.ports import MAIL_SERVICES, MailService
+from mailproxy.api.mail_services import MAIL_SERVICES, MailService
 from tests.controlplane.api import wait_for
 from tests.e2e.attacker import Attack, Outcome
 from tests.e2e.break_in import Intruder, build_break_in

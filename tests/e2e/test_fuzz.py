@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from mailproxy.plan.ports import MailService
+from mailproxy.api.mail_services import MailService
 from tests.cluster.scene import INSIDER
 from tests.controlplane.api import wait_for
 from tests.e2e import server_log

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from mailproxy.plan.ports import MAIL_SERVICES
+from mailproxy.api.mail_services import MAIL_SERVICES
 from tests.cluster.cluster import Cluster
 from tests.cluster.haproxy import HAPROXY_LABELS, build_haproxy
 from tests.cluster.scene import Scene

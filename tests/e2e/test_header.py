@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 
-from mailproxy.plan.ports import MAIL_SERVICES
+from mailproxy.api.mail_services import MAIL_SERVICES
 from tests.cluster.scene import Scene
 from tests.controlplane.api import wait_for
 from tests.e2e.modes import FAMILIES, MODES, Mode, Scenes, chosen_modes

@@ -1,6 +1,6 @@
 """A webmail in the cluster: the mail server sees its users, and knows the webmail's live pods."""
 
-from mailproxy.plan.ports import Daemon
+from mailproxy.api.mail_services import Daemon
 from tests.cluster.scene import Scene
 from tests.cluster.workloads import PASSWORD, find_mailbox
 from tests.controlplane.api import wait_for

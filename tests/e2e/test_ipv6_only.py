@@ -4,7 +4,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from mailproxy.plan.overrides import TRUST_FILE
+from mailproxy.plan.trust.files import TRUST_FILE
 from tests.cluster.scene import INSIDER, Scene
 from tests.controlplane.api import wait_for
 from tests.e2e.arrival import find_mounted, read_trusted

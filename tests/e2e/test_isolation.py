@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from mailproxy.plan.ports import MAIL_SERVICES
+from mailproxy.api.mail_services import MAIL_SERVICES
 from tests.cluster.scene import INSIDER, Scene
 from tests.cluster.workloads import NAME, PROXY_LABELS, build_pod
 from tests.controlplane.api import wait_for

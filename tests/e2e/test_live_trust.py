@@ -6,7 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
-from mailproxy.plan.ports import MAIL_SERVICES
+from mailproxy.api.mail_services import MAIL_SERVICES
 from tests.cluster.cluster import Cluster
 from tests.cluster.scene import INSIDER, Scene
 from tests.controlplane.api import wait_for

@@ -5,7 +5,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
-from mailproxy.api.spec import PortName
+from mailproxy.api.mail_services import PortName
 from tests.cluster.cluster import Cluster
 from tests.cluster.scene import Scene
 from tests.cluster.workloads import build_config_map

@@ -6,8 +6,7 @@ Each case has broken a docker-mailserver behind a proxy before.
 import re
 from concurrent.futures import ThreadPoolExecutor
 
-from mailproxy.api.spec import PortName
-from mailproxy.plan.ports import MAIL_SERVICES, Daemon
+from mailproxy.api.mail_services import MAIL_SERVICES, Daemon, PortName
 from tests.cluster.scene import Scene
 from tests.e2e.services import DOVECOT, POSTFIX, proxy_port
 from tests.e2e.visits import Visitor

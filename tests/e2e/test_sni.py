@@ -9,8 +9,7 @@ from functools import partial
 
 import pytest
 
-from mailproxy.api.spec import Listeners, PortName
-from mailproxy.plan.ports import Daemon
+from mailproxy.api.mail_services import Daemon, Listeners, PortName
 from tests.cluster.cluster import Cluster
 from tests.cluster.scene import Scene
 from tests.controlplane.api import wait_for

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from mailproxy.api.spec import PortName
+from mailproxy.api.mail_services import PortName
 from tests.cluster.cluster import Cluster
 from tests.cluster.scene import Scene
 from tests.cluster.workloads import PROXY_LABELS, build_edge_service

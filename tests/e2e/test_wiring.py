@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from mailproxy.api.spec import PortName
+from mailproxy.api.mail_services import PortName
 from tests.cluster.cluster import ROOT, Cluster
 from tests.cluster.scene import IMAGES, SETTLE_SECONDS, Scene
 from tests.cluster.workloads import build_mail_server

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from ipaddress import ip_address
 
-from mailproxy.api.spec import Listeners, PortName
-from mailproxy.plan.ports import Daemon, MailService
+from mailproxy.api.mail_services import Daemon, Listeners, MailService, PortName
 from tests.cluster.scene import Scene
 from tests.cluster.workloads import PASSWORD, find_mailbox
 from tests.controlplane.api import wait_for

@@ -8,10 +8,11 @@ from typing import Any
 
 from tests.engine.waiting import until
 
-from mailproxy.controller.beliefs import MAX_PROBES, Beliefs
-from mailproxy.kube.reflector import ObjectKey
-from mailproxy.plan.addresses import Address
-from mailproxy.plan.belief import GRACE_SECONDS, Target
+from mailproxy.controller.probes import MAX_PROBES, Beliefs
+from mailproxy.object_key import ObjectKey
+from mailproxy.observed.addresses import Address
+from mailproxy.plan.rollout.probe_state import GRACE_SECONDS
+from mailproxy.plan.rollout.probe_targets import Target
 
 KEY, OTHER = ObjectKey("mail", "mail"), ObjectKey("mail", "other")
 FIRST, SECOND = ip_address("10.0.0.1"), ip_address("fd00::2")

@@ -14,13 +14,13 @@ from tests.engine.fault_server import FaultServer, Seen
 from tests.engine.object_store import Object, Place
 from tests.engine.waiting import until
 
-from mailproxy.controller.beliefs import Beliefs
+from mailproxy.controller.caches import Caches
+from mailproxy.controller.probes import Beliefs
 from mailproxy.controller.reconcile import Reconciler
-from mailproxy.controller.world import Caches
 from mailproxy.engine.workqueue import WorkQueue, run_workers
 from mailproxy.kube.client import KubeClient
 from mailproxy.kube.events import EventRecorder
-from mailproxy.kube.reflector import ObjectKey
+from mailproxy.object_key import ObjectKey
 
 PROXY = Place("mailproxies", "mail", "mail")
 TRUST = Place("configmaps", "mail", "mail-trust")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mailproxy.app.probe import probe_greeting
+from mailproxy.probe.greeting import probe_greeting
 
 V4, V6 = ip_address("127.0.0.1"), ip_address("::1")
 NOBODY = ip_address("127.0.0.9")  # of this machine, too, but nobody listens there

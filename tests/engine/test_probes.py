@@ -3,7 +3,7 @@
 import pytest
 from aiohttp import ClientSession
 
-from mailproxy.app.http import serve_probes
+from mailproxy.app.health import serve_probes
 
 HOSTS = ("127.0.0.1", "[::1]")
 

@@ -9,8 +9,9 @@ from tests.engine.waiting import VirtualTime, until
 
 from mailproxy.engine.sources import Sources, Watch
 from mailproxy.kube.client import KubeClient
-from mailproxy.kube.reflector import ObjectKey, Pace
+from mailproxy.kube.reflector import Pace
 from mailproxy.kube.resource import Resource
+from mailproxy.object_key import ObjectKey
 
 WIDGETS = Resource("example.dev", "v1", "widgets", "Widget")
 GEARS = Resource("example.dev", "v1", "gears", "Gear")

@@ -10,14 +10,15 @@ from tests.engine.object_store import Object, Place
 from tests.engine.waiting import until
 
 from mailproxy.api.mailproxy import MailProxy
-from mailproxy.controller import wiring
-from mailproxy.controller.wiring import Wirer
+from mailproxy.controller import workload as wiring
+from mailproxy.controller.workload import Wirer
 from mailproxy.kube.client import KubeClient
 from mailproxy.kube.errors import Conflict
-from mailproxy.kube.reflector import ObjectKey
-from mailproxy.plan.observed import Child
-from mailproxy.plan.plan import World, build_plan
-from mailproxy.plan.workload import read_workload
+from mailproxy.object_key import ObjectKey
+from mailproxy.observed.child import Child
+from mailproxy.observed.workload import read_workload
+from mailproxy.observed.world import World
+from mailproxy.plan.build import build_plan
 
 KEY = ObjectKey("mail", "mail")
 PROXY = Place("mailproxies", "mail", "mail")

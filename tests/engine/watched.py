@@ -9,8 +9,9 @@ from tests.engine.fault_server import FaultServer
 from tests.engine.waiting import VirtualTime, until
 
 from mailproxy.kube.client import KubeClient
-from mailproxy.kube.reflector import ObjectKey, Pace, Reflector
+from mailproxy.kube.reflector import Pace, Reflector
 from mailproxy.kube.resource import Resource
+from mailproxy.object_key import ObjectKey
 
 WIDGETS = Resource("example.dev", "v1", "widgets", "Widget")
 A, B, C = (ObjectKey("ns", name) for name in "abc")

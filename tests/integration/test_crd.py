@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from mailproxy.api.crd import build_crd
-from mailproxy.api.spec import PortName
-from mailproxy.app import cli
+from mailproxy.api.mail_services import PortName
+from mailproxy.cli import main as cli
 from tests.controlplane.api import Api, Manifest, wait_for
 from tests.controlplane.crds import OURS
 from tests.controlplane.server import ControlPlane

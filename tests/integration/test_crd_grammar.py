@@ -7,9 +7,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mailproxy.api.mail_services import PortName
 from mailproxy.api.mailproxy import MAX_NAME_LENGTH
 from mailproxy.api.networks import MAX_NETWORK_LENGTH, NETWORK_RULES
-from mailproxy.api.spec import PortName
 from tests.controlplane.api import Api, Manifest
 from tests.integration.test_crd_corpus import find_fields, find_model_refusal, find_server_refusal
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from mailproxy.api.status import MAX_TRUSTED_NETWORKS, ConditionType
+from mailproxy.api.conditions import ConditionType
+from mailproxy.api.status import MAX_TRUSTED_NETWORKS
 from tests.controlplane.api import Api, ApiStatus, Manifest, wait_for
 from tests.controlplane.binaries import Binaries
 from tests.controlplane.crds import mailproxy_crd

@@ -17,7 +17,8 @@ from typing import Any, NoReturn
 import pytest
 from tests.unit.fake_mount import mount_files
 
-from mailproxy.plan.overrides import CHECKED_TRUST_PATH, TRUST_FILE
+from mailproxy.plan.mail_server.overrides import CHECKED_TRUST_PATH
+from mailproxy.plan.trust.files import TRUST_FILE
 
 PACKAGES = "postfix dovecot-core dovecot-imapd dovecot-pop3d dovecot-managesieved shellcheck"
 

@@ -32,11 +32,11 @@ from tests.unit.worlds import (
 
 from mailproxy.api.base import RULES_KEY
 from mailproxy.api.crd import build_crd
+from mailproxy.api.mail_services import IMPLICIT_TLS, PortName
 from mailproxy.api.mailproxy import MailProxy
-from mailproxy.api.spec import IMPLICIT_TLS, PortName
-from mailproxy.plan.edge import dump_pod_set
-from mailproxy.plan.observed import PodSet, sorted_labels
-from mailproxy.plan.user_overrides import USER_FILES
+from mailproxy.observed.body import sorted_labels
+from mailproxy.observed.selectors import PodSet, dump_pod_set
+from mailproxy.plan.user_files.check import USER_FILES
 
 _SCHEMA = build_crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
 _EDGE = _SCHEMA["properties"]["edge"]["properties"]

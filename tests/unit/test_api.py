@@ -14,8 +14,9 @@ from pydantic import ValidationError
 from mailproxy.api.base import RULES_KEY
 from mailproxy.api.crd import build_crd
 from mailproxy.api.edge import EdgeSpec
+from mailproxy.api.mail_services import PortName
 from mailproxy.api.mailproxy import MailProxy, describe_errors
-from mailproxy.api.spec import MailProxySpec, PortName, TrustSpec
+from mailproxy.api.spec import MailProxySpec, TrustSpec
 from mailproxy.api.status import MailProxyStatus
 
 Schema = dict[str, Any]

@@ -16,17 +16,18 @@ from tests.unit.worlds import (
     service_body,
 )
 
-from mailproxy.api.spec import PortName
-from mailproxy.plan.belief import (
+from mailproxy.api.mail_services import PortName
+from mailproxy.observed.child import Child
+from mailproxy.observed.world import World
+from mailproxy.plan.build import build_plan
+from mailproxy.plan.rollout.probe_state import (
     BELIEVED_GRACE_SECONDS,
     BELIEVED_PAUSE,
     GRACE_SECONDS,
     LONGEST_PAUSE,
     Belief,
-    find_targets,
 )
-from mailproxy.plan.observed import Child
-from mailproxy.plan.plan import World, build_plan
+from mailproxy.plan.rollout.probe_targets import find_targets
 
 ALL_PORTS = [{"name": str(name)} for name in PortName]
 ENTRY_POINTS = {"mail-imap": 2143, "mail-imaps": 2993, "mail-pop3": 2110, "mail-sieve": 24190}

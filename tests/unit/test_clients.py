@@ -6,13 +6,14 @@ from typing import Any
 import pytest
 from tests.unit.worlds import Body, condition, judge, mail_proxy, observe, pod_body, service_body
 
+from mailproxy.api.mail_services import MAIL_SERVICES
 from mailproxy.api.mailproxy import MailProxy
-from mailproxy.plan.clients import Clients, find_clients
-from mailproxy.plan.observed import read_config_map
-from mailproxy.plan.overrides import CLIENTS_FILE, TRUST_FILE, render_overrides, render_trust
-from mailproxy.plan.plan import build_plan
-from mailproxy.plan.ports import MAIL_SERVICES
-from mailproxy.plan.user_overrides import find_refusal
+from mailproxy.observed.config_map import read_config_map
+from mailproxy.plan.build import build_plan
+from mailproxy.plan.mail_server.overrides import render_overrides
+from mailproxy.plan.trust.clients import Clients, find_clients
+from mailproxy.plan.trust.files import CLIENTS_FILE, TRUST_FILE, render_trust
+from mailproxy.plan.user_files.check import find_refusal
 
 WEBMAIL = {"app": "webmail"}
 FETCHMAIL = {"app": "fetchmail"}

@@ -10,9 +10,12 @@ from hypothesis import strategies as st
 from tests.unit.worlds import mail_proxy, pod_body, selecting, service_body, service_port
 
 from mailproxy.api.mailproxy import MailProxy
+from mailproxy.observed.pod import read_pod
+from mailproxy.observed.service import read_service
 from mailproxy.plan.conflicts import edge_id, find_conflict
-from mailproxy.plan.edge import Edge, discover_edge, route_ports
-from mailproxy.plan.observed import read_pod, read_service
+from mailproxy.plan.edge.facts import Edge
+from mailproxy.plan.edge.pods import discover_edge
+from mailproxy.plan.edge.ports import route_ports
 
 EDGE_A = {"serviceName": "edge-a"}
 EDGE_B = {"serviceName": "edge-b"}

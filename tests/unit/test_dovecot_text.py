@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.unit.mail_programs import private_dovecot
 
-from mailproxy.plan.dovecot_text import MAX_DEPTH, Statement, read_dovecot
+from mailproxy.plan.user_files.dovecot_grammar import MAX_DEPTH, Statement, read_dovecot
 
 # What Dovecot says of a text whose form is wrong; all else is about names and values.
 FORM = ("Unexpected '}'", "Missing '}'", "Expecting '{'", "Garbage after '{'")

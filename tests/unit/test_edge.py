@@ -16,9 +16,10 @@ from tests.unit.worlds import (
     service_port,
 )
 
-from mailproxy.api.status import Reason
-from mailproxy.plan.edge import RoutedPort, route_ports
-from mailproxy.plan.observed import PodSet
+from mailproxy.api.reasons import Reason
+from mailproxy.observed.selectors import PodSet
+from mailproxy.plan.edge.facts import RoutedPort
+from mailproxy.plan.edge.ports import route_ports
 
 BY_LABEL = {"podSelector": {"matchLabels": {"app.kubernetes.io/name": "traefik"}}}
 

@@ -14,7 +14,7 @@ from tests.unit.worlds import (
     service_body,
 )
 
-from mailproxy.api.status import Reason
+from mailproxy.api.reasons import Reason
 
 
 def entry_points(*containers: Body) -> dict[str, int] | None:

@@ -20,8 +20,7 @@ from tests.unit.worlds import (
     service_port,
 )
 
-from mailproxy.api.spec import PortName
-from mailproxy.plan.ports import MAIL_SERVICES
+from mailproxy.api.mail_services import MAIL_SERVICES, PortName
 
 GOOD = [service_body(), pod_body(), endpoints_body()]
 EMPTY = [service_body(ports=[]), pod_body(args=["--entrypoints.web.address=:80"], ports=[])]

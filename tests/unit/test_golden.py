@@ -15,8 +15,8 @@ from tests.unit.worlds import GOLDEN, GOLDEN_NAMES, judge, observe, read_documen
 
 from mailproxy.api.mailproxy import MailProxy
 from mailproxy.api.status import MailProxyStatus
-from mailproxy.plan.overrides import load_watcher
-from mailproxy.plan.plan import build_plan
+from mailproxy.plan.build import build_plan
+from mailproxy.plan.mail_server.templates import load_watcher
 
 WATCHER = load_watcher().rstrip()
 ELIDED = "(here is the watcher: plan/templates/watcher)"

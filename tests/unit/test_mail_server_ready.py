@@ -21,7 +21,7 @@ from tests.unit.worlds import (
     service_body,
 )
 
-from mailproxy.plan.addresses import Address
+from mailproxy.observed.addresses import Address
 
 GOOD = [service_body(), pod_body(), endpoints_body()]
 TRUST = {"name": "trust", "mountPath": "/etc/mailproxy/trust"}

@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from mailproxy import __version__
-from mailproxy.app.cli import main
-from mailproxy.controller.resources import CHILDREN, MAIL_PROXIES, PROJECTIONS, WORKLOADS
+from mailproxy.cli.main import main
+from mailproxy.controller.kinds import CHILDREN, MAIL_PROXIES, PROJECTIONS, WORKLOADS
 from mailproxy.kube.events import EVENTS
 
 REPOSITORY = Path(__file__).resolve().parents[2]

@@ -1,7 +1,11 @@
-from mailproxy.controller.mapping import ChildIndex, find_neighbours
-from mailproxy.controller.stored import StoredProxy, read_proxy
-from mailproxy.kube.reflector import ObjectKey
-from mailproxy.plan.observed import NAME_LABEL, Child, ConfigMap, Endpoints
+from mailproxy.api.labels import NAME_LABEL
+from mailproxy.controller.index import ChildIndex
+from mailproxy.object_key import ObjectKey
+from mailproxy.observed.child import Child
+from mailproxy.observed.config_map import ConfigMap
+from mailproxy.observed.endpoint_slice import Endpoints
+from mailproxy.observed.mail_proxy import StoredProxy, read_proxy
+from mailproxy.plan.conflicts import find_neighbours
 
 
 def _stored(namespace: str, name: str, edge: str) -> StoredProxy:

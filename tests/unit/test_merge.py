@@ -8,12 +8,11 @@ from hypothesis import strategies as st
 from tests.unit.mail_programs import Dovecot, Postfix, private_dovecot, private_postfix
 from tests.unit.test_dovecot_text import likely_texts, rough_texts
 
-from mailproxy.api.spec import Listeners, PortName
-from mailproxy.plan.clashes import Listening, find_dovecot_clashes
-from mailproxy.plan.dovecot_text import read_dovecot
-from mailproxy.plan.merge import merge_overrides
-from mailproxy.plan.overrides import render_overrides
-from mailproxy.plan.ports import find_services
+from mailproxy.api.mail_services import Listeners, PortName, find_services
+from mailproxy.plan.mail_server.overrides import render_overrides
+from mailproxy.plan.user_files.dovecot_grammar import read_dovecot
+from mailproxy.plan.user_files.dovecot_rules import Listening, find_dovecot_clashes
+from mailproxy.plan.user_files.merge import merge_overrides
 
 OWN_DOVECOT = """\
 # mine

@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 from tests.unit.mail_programs import Dovecot, private_dovecot, privatize
 
-from mailproxy.api.spec import Listeners, PortName
-from mailproxy.plan.merge import merge_overrides
-from mailproxy.plan.overrides import render_overrides
-from mailproxy.plan.ports import find_services
+from mailproxy.api.mail_services import Listeners, PortName, find_services
+from mailproxy.plan.mail_server.overrides import render_overrides
+from mailproxy.plan.user_files.merge import merge_overrides
 
 LOCAL_CONF = "/etc/dovecot/local.conf"
 GOOD = "mail_max_userip_connections = 50\n"

@@ -8,11 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.unit.mail_programs import find_program, private_postfix, privatize
 
-from mailproxy.api.spec import Listeners, PortName
-from mailproxy.plan.config_text import GENERATED
-from mailproxy.plan.merge import merge_overrides
-from mailproxy.plan.overrides import render_overrides
-from mailproxy.plan.ports import find_services
+from mailproxy.api.mail_services import Listeners, PortName, find_services
+from mailproxy.plan.mail_server.overrides import render_overrides
+from mailproxy.plan.user_files.merge import merge_overrides
+from mailproxy.plan.user_files.text import GENERATED
 
 OURS = '[[ $- == *h* ]] && echo "ours: $PWD $(umask) ${USERS-none} $(type -t echo)"\n'
 FAILED = "mailproxy: user-patches.sh of ConfigMap own ended with status {}"

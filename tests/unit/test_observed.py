@@ -20,17 +20,14 @@ from tests.unit.worlds import (
     service_body,
 )
 
-from mailproxy.plan.addresses import parse_addresses
-from mailproxy.plan.edge import dump_pod_set, load_pod_set
-from mailproxy.plan.observed import (
-    PodSet,
-    read_child,
-    read_config_map,
-    read_endpoints,
-    read_node,
-    read_pod,
-    read_service,
-)
+from mailproxy.observed.addresses import parse_addresses
+from mailproxy.observed.child import read_child
+from mailproxy.observed.config_map import read_config_map
+from mailproxy.observed.endpoint_slice import read_endpoints
+from mailproxy.observed.node import read_node
+from mailproxy.observed.pod import read_pod
+from mailproxy.observed.selectors import PodSet, dump_pod_set, load_pod_set
+from mailproxy.observed.service import read_service
 
 READERS = {
     "Pod": read_pod,

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.unit.mail_programs import Dovecot, private_dovecot
 
-from mailproxy.api.spec import Listeners, PortName
-from mailproxy.plan.overrides import MAX_TRUST_CHARACTERS, render_overrides, render_trust
-from mailproxy.plan.ports import Daemon, find_services
+from mailproxy.api.mail_services import Daemon, Listeners, PortName, find_services
+from mailproxy.plan.mail_server.overrides import render_overrides
+from mailproxy.plan.trust.files import MAX_TRUST_CHARACTERS, render_trust
 
 LOGINS = {Daemon.IMAP_LOGIN, Daemon.POP3_LOGIN, Daemon.MANAGESIEVE_LOGIN}
 service_sets = st.sets(st.sampled_from(PortName))

@@ -18,9 +18,8 @@ from tests.unit.mail_programs import (
     private_postfix,
 )
 
-from mailproxy.api.spec import Listeners, PortName
-from mailproxy.plan.overrides import render_overrides
-from mailproxy.plan.ports import MAIL_SERVICES, find_services
+from mailproxy.api.mail_services import MAIL_SERVICES, Listeners, PortName, find_services
+from mailproxy.plan.mail_server.overrides import render_overrides
 
 NO_PRIVILEGES = {
     "mynetworks": "",

@@ -6,9 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.unit.mail_programs import MAIN_CF, SHARED_CACHE, private_postfix
 
-from mailproxy.api.spec import Listeners, PortName
-from mailproxy.plan.overrides import render_overrides
-from mailproxy.plan.ports import find_services
+from mailproxy.api.mail_services import Listeners, PortName, find_services
+from mailproxy.plan.mail_server.overrides import render_overrides
 
 NO_PRIVILEGES = {
     "mynetworks": "",

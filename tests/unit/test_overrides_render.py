@@ -8,17 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailproxy.api.networks import Network
-from mailproxy.api.spec import Listeners, PortName
-from mailproxy.plan.overrides import (
-    CHECKED_TRUST_PATH,
-    MAX_TRUST_CHARACTERS,
-    TRUST_FILE,
-    overrides_hash,
-    render_overrides,
-    render_trust,
+from mailproxy.api.mail_services import (
+    MAIL_SERVICES,
+    Listeners,
+    MailService,
+    PortName,
+    find_services,
 )
-from mailproxy.plan.ports import MAIL_SERVICES, MailService, find_services
+from mailproxy.api.networks import Network
+from mailproxy.plan.mail_server.overrides import CHECKED_TRUST_PATH, render_overrides
+from mailproxy.plan.metadata import overrides_hash
+from mailproxy.plan.trust.files import MAX_TRUST_CHARACTERS, TRUST_FILE, render_trust
 
 networks = st.one_of(
     st.builds(

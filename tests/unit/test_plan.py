@@ -12,13 +12,15 @@ from hypothesis import strategies as st
 from tests.unit.random_worlds import clusters, mail_proxies, mail_proxy_bodies, shuffle
 from tests.unit.worlds import NOW, Body, judge, mail_proxy, observe, pod_body, service_body
 
+from mailproxy.api.mail_services import MAIL_SERVICES, PortName
 from mailproxy.api.mailproxy import MAX_NAME_LENGTH, MailProxy
-from mailproxy.api.spec import PortName
 from mailproxy.api.status import MailProxyStatus
-from mailproxy.plan.manifests import Manifest, build_network_policy, guarded_ports
-from mailproxy.plan.plan import Plan, World, build_plan, child_id
-from mailproxy.plan.ports import MAIL_SERVICES
-from mailproxy.plan.status import build_status
+from mailproxy.diagnose.status import build_status
+from mailproxy.observed.world import World
+from mailproxy.plan.build import build_plan
+from mailproxy.plan.metadata import Manifest
+from mailproxy.plan.model import Plan, child_id
+from mailproxy.plan.network_policy import build_network_policy, guarded_ports
 
 ALL_PORTS = [{"name": str(name)} for name in PortName]
 CONSTANTS = {

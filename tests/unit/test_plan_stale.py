@@ -16,7 +16,8 @@ from tests.unit.worlds import (
 )
 
 from mailproxy.api.mailproxy import MailProxy
-from mailproxy.plan.plan import World, build_plan
+from mailproxy.observed.world import World
+from mailproxy.plan.build import build_plan
 
 EVERYTHING = [
     ("ConfigMap", "mail-overrides"),

@@ -6,12 +6,13 @@ from typing import Any
 import pytest
 from tests.unit.worlds import mail_proxy, observe, pod_body, selecting, service_body
 
-from mailproxy.controller.poke import FORBIDDEN_SECONDS, TRANSIENT_SECONDS, Poker
+from mailproxy.controller.volume_refresh import FORBIDDEN_SECONDS, TRANSIENT_SECONDS, Poker
 from mailproxy.kube.errors import ApiError, Forbidden, NotFound, TransientError
-from mailproxy.kube.reflector import ObjectKey
-from mailproxy.plan.observed import Pod, read_pod
-from mailproxy.plan.plan import build_plan, find_trust_hash
-from mailproxy.plan.poke import PAUSES, wants_pokes
+from mailproxy.object_key import ObjectKey
+from mailproxy.observed.pod import Pod, read_pod
+from mailproxy.plan.build import build_plan
+from mailproxy.plan.model import find_trust_hash
+from mailproxy.plan.rollout.volume_refresh import PAUSES, wants_pokes
 
 KEY = ObjectKey("mail", "mail")
 OLD, HASH = "0" * 16, "ab" * 8

@@ -7,7 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.unit.mail_programs import MAIN_CF, SHARED_CACHE, private_postfix
 
-from mailproxy.plan.postfix_text import MainParameter, MasterParameter, read_main, read_master
+from mailproxy.plan.user_files.postfix_grammar import (
+    MainParameter,
+    MasterParameter,
+    read_main,
+    read_master,
+)
 
 MASTER_LINES = [
     ("submission/inet/smtpd_helo_required=yes", "submission", "inet", "yes"),

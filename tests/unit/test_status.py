@@ -19,11 +19,17 @@ from tests.unit.worlds import (
     service_port,
 )
 
+from mailproxy.api.conditions import ConditionStatus, ConditionType
 from mailproxy.api.mailproxy import MailProxy
-from mailproxy.api.status import ConditionStatus, ConditionType, MailProxyStatus, Reason
-from mailproxy.plan.diagnose import Finding, summarize
-from mailproxy.plan.plan import Problem, World, build_plan
-from mailproxy.plan.status import Status, build_held_status, build_status, find_announcements
+from mailproxy.api.reasons import Reason
+from mailproxy.api.status import MailProxyStatus
+from mailproxy.diagnose.events import find_announcements
+from mailproxy.diagnose.finding import Finding
+from mailproxy.diagnose.ready import summarize
+from mailproxy.diagnose.status import Status, build_held_status, build_status
+from mailproxy.observed.world import World
+from mailproxy.plan.build import build_plan
+from mailproxy.plan.model import Problem
 
 LATER = NOW + timedelta(hours=1)
 GOOD = [service_body(), pod_body(), endpoints_body(), mail_pod_body()]

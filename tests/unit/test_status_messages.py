@@ -22,9 +22,11 @@ from tests.unit.worlds import (
     service_body,
 )
 
-from mailproxy.api.status import Reason
-from mailproxy.plan.plan import Problem, World, build_plan
-from mailproxy.plan.status import build_status
+from mailproxy.api.reasons import Reason
+from mailproxy.diagnose.status import build_status
+from mailproxy.observed.world import World
+from mailproxy.plan.build import build_plan
+from mailproxy.plan.model import Problem
 
 GOOD = [service_body(), pod_body(), endpoints_body(), mail_pod_body()]
 FILE_ONLY = [service_body(), pod_body(args=["--configfile=/x"]), endpoints_body()]

@@ -21,11 +21,12 @@ from tests.unit.worlds import (
 from mailproxy.api.mailproxy import MailProxy
 from mailproxy.api.networks import Network
 from mailproxy.api.status import MAX_TRUSTED_NETWORKS
-from mailproxy.plan.manifests import Manifest, trust_name
-from mailproxy.plan.observed import PodSet, read_pod
-from mailproxy.plan.overrides import TRUST_FILE
-from mailproxy.plan.plan import build_plan
-from mailproxy.plan.trust import decide_trust, needs_nodes
+from mailproxy.observed.pod import read_pod
+from mailproxy.observed.selectors import PodSet, needs_nodes
+from mailproxy.plan.build import build_plan
+from mailproxy.plan.metadata import Manifest, trust_name
+from mailproxy.plan.trust.files import TRUST_FILE
+from mailproxy.plan.trust.networks import decide_trust
 
 few = settings(max_examples=20)
 cases = mail_proxy_bodies().flatmap(lambda body: st.tuples(st.just(body), clusters(body)))

@@ -8,13 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.worlds import config_map_body, mail_proxy, selecting
 
+from mailproxy.api.labels import MANAGED_BY_LABEL, MANAGER
+from mailproxy.api.mail_services import MAIL_SERVICES, Listeners, find_services
 from mailproxy.api.mailproxy import MailProxy
-from mailproxy.api.spec import Listeners
-from mailproxy.api.status import Reason
-from mailproxy.plan.observed import MANAGED_BY_LABEL, MANAGER, read_child, read_config_map
-from mailproxy.plan.overrides import render_overrides
-from mailproxy.plan.ports import MAIL_SERVICES, find_services
-from mailproxy.plan.user_overrides import MAX_BYTES, USER_FILES, Refusal, find_refusal
+from mailproxy.api.reasons import Reason
+from mailproxy.observed.child import read_child
+from mailproxy.observed.config_map import read_config_map
+from mailproxy.plan.mail_server.overrides import render_overrides
+from mailproxy.plan.user_files.check import MAX_BYTES, USER_FILES, Refusal, find_refusal
 
 ALL_PORTS = [{"name": str(service.name)} for service in MAIL_SERVICES]
 SEPARATE, SHARED = Listeners.SEPARATE, Listeners.SHARED

@@ -20,16 +20,18 @@ from tests.unit.worlds import (
 )
 
 from mailproxy.api.mail_server import WorkloadRef
-from mailproxy.plan.plan import Problem, World, build_plan
-from mailproxy.plan.status import build_status
-from mailproxy.plan.wiring import (
+from mailproxy.diagnose.status import build_status
+from mailproxy.observed.workload import Workload, read_workload
+from mailproxy.observed.world import World
+from mailproxy.plan.build import build_plan
+from mailproxy.plan.model import Problem
+from mailproxy.plan.rollout.workload import (
     build_wiring,
     build_withdrawal,
     check_workload,
     explain_refusal,
     find_target,
 )
-from mailproxy.plan.workload import Workload, read_workload
 
 REF = WorkloadRef(name="dms")
 

@@ -11,28 +11,30 @@ from typing import Any
 
 import yaml
 
+from mailproxy.api.labels import NAME_LABEL
 from mailproxy.api.mailproxy import MailProxy
-from mailproxy.plan.clients import find_client_pods
-from mailproxy.plan.edge import Edge, discover_edge, find_pod_set, load_pod_set
-from mailproxy.plan.manifests import trust_name
-from mailproxy.plan.observed import (
-    NAME_LABEL,
-    Child,
-    Node,
-    Pod,
+from mailproxy.diagnose.status import Status, build_status
+from mailproxy.observed.child import Child, read_child
+from mailproxy.observed.config_map import read_config_map
+from mailproxy.observed.endpoint_slice import read_endpoints
+from mailproxy.observed.node import Node, read_node
+from mailproxy.observed.pod import Pod, read_pod
+from mailproxy.observed.selectors import (
     PodSet,
-    read_child,
-    read_config_map,
-    read_endpoints,
-    read_node,
-    read_pod,
-    read_service,
+    find_client_pods,
+    find_pod_set,
+    load_pod_set,
+    needs_nodes,
 )
-from mailproxy.plan.plan import CHILD_KINDS, World, build_plan
-from mailproxy.plan.status import Status, build_status
-from mailproxy.plan.trust import needs_nodes
-from mailproxy.plan.wiring import find_target
-from mailproxy.plan.workload import Workload, read_workload
+from mailproxy.observed.service import read_service
+from mailproxy.observed.workload import Workload, read_workload
+from mailproxy.observed.world import World
+from mailproxy.plan.build import build_plan
+from mailproxy.plan.edge.facts import Edge
+from mailproxy.plan.edge.pods import discover_edge
+from mailproxy.plan.metadata import trust_name
+from mailproxy.plan.model import CHILD_KINDS
+from mailproxy.plan.rollout.workload import find_target
 
 Body = dict[str, Any]
 

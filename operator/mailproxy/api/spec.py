@@ -10,34 +10,14 @@ from pydantic_core import PydanticCustomError
 from mailproxy.api.base import FIELD_PATH, ApiModel, Rule, schema_rules
 from mailproxy.api.edge import EdgeSpec, EdgeType
 from mailproxy.api.mail_server import InternalClientSpec, MailServerSpec
+from mailproxy.api.mail_services import DEFAULT_PORTS, IMPLICIT_TLS, Listeners, PortName
 from mailproxy.api.names import EntryPointName, Hostname, ruled
 from mailproxy.api.networks import TrustedNetwork
-
-
-class PortName(StrEnum):
-    """The eight mail services, by their IANA names (RFC 8314: `submissions` is 465)."""
-
-    SMTP = "smtp"
-    SUBMISSION = "submission"
-    SUBMISSIONS = "submissions"
-    IMAP = "imap"
-    IMAPS = "imaps"
-    POP3 = "pop3"
-    POP3S = "pop3s"
-    SIEVE = "sieve"
-
-
-IMPLICIT_TLS = frozenset({PortName.SUBMISSIONS, PortName.IMAPS, PortName.POP3S})
 
 
 class Sni(StrEnum):
     ANY = "Any"
     HOSTNAME = "Hostname"
-
-
-class Listeners(StrEnum):
-    SEPARATE = "Separate"
-    SHARED = "Shared"
 
 
 class TrustSource(StrEnum):
@@ -94,15 +74,6 @@ class PortSpec(ApiModel):
         return self
 
 
-DEFAULT_PORTS = (
-    PortName.SMTP,
-    PortName.SUBMISSION,
-    PortName.SUBMISSIONS,
-    PortName.IMAP,
-    PortName.IMAPS,
-)
-
-
 _TRUST_NEEDS_SOURCE = Rule(
     "self.from != 'None' || (has(self.networks) && self.networks.size() > 0)",
     "`trust.networks` must name at least one network when `trust.from` is `None`: with nobody"
@@ -149,8 +120,6 @@ _DISTINCT_ENTRY_POINTS = Rule(
     lambda ports: _is_distinct([port.entry_point for port in ports if port.entry_point]),
 )
 _PORTS_RULES = ruled(_DISTINCT_ENTRY_POINTS)
-
-
 Named = TypeVar("Named", PortSpec, InternalClientSpec)
 
 

@@ -1,111 +1,20 @@
 """`status` of a MailProxy: what the operator found, in conditions that follow the data path."""
 
-from enum import StrEnum
 from typing import Annotated
 
 from pydantic import Field
 
 from mailproxy.api.base import ApiModel
+from mailproxy.api.conditions import Condition, ConditionType
 
 MAX_PODS = 10_000  # about as many as fit into one object
+
 # Dovecot 2.3 hands the whole list to its programs in one environment variable of at most 128 KiB,
 # into which so many of the longest networks fit.
 MAX_TRUSTED_NETWORKS = 2_000
 MAX_VERSION_LENGTH = 1024
-
 Name = Annotated[str, Field(max_length=253)]
 Address = Annotated[str, Field(max_length=64)]
-
-
-class ConditionType(StrEnum):
-    """Condition types in the order of the data path; `Ready` sums up those before it."""
-
-    ACCEPTED = "Accepted"
-    EDGE_DISCOVERED = "EdgeDiscovered"
-    ENTRY_POINTS_READY = "EntryPointsReady"
-    ROUTES_READY = "RoutesReady"
-    TRUST_READY = "TrustReady"
-    MAIL_SERVER_READY = "MailServerReady"
-    READY = "Ready"
-
-
-class ConditionStatus(StrEnum):
-    TRUE = "True"
-    FALSE = "False"
-    UNKNOWN = "Unknown"
-
-
-class Reason(StrEnum):
-    """Why a condition has its status. The comment says with which status, and who can help."""
-
-    # Accepted
-    ACCEPTED = "Accepted"  # True
-    INVALID = "Invalid"  # False: mend the field that the message names
-    CONFLICT = "Conflict"  # False: an older MailProxy has the entryPoint or the pods; change one
-    OVERRIDES_NOT_FOUND = "OverridesNotFound"  # False: make the ConfigMap of your own files
-    OVERRIDES_INVALID = "OverridesInvalid"  # False: mend the line of your file in the message
-    SUSPENDED = "Suspended"  # True, but nothing follows: set spec.suspend to false
-    # EdgeDiscovered
-    DISCOVERED = "Discovered"  # True
-    SERVICE_NOT_FOUND = "ServiceNotFound"  # False: name the edge's Service or its pods' labels
-    NO_SELECTOR = "NoSelector"  # False: the edge's Service selects nothing; give edge.podSelector
-    NO_PROXY_PODS = "NoProxyPods"  # False: start the edge, or mend the selector
-    TRAEFIK_PROXY_PROTOCOL_BUG = "TraefikProxyProtocolBug"  # False: leave Traefik 3.5.2
-    TRAEFIK_TOO_OLD = "TraefikTooOld"  # False: upgrade it, or set the header in the routes
-    UNOBSERVABLE = "Unobservable"  # Unknown: the API server refuses to tell; usually RBAC
-    # EntryPointsReady
-    FOUND = "Found"  # True
-    NOT_APPLICABLE = "NotApplicable"  # True: a Generic edge is routed by hand
-    ENTRY_POINT_MISSING = "EntryPointMissing"  # False: add the entryPoint to the edge
-    UNKNOWN = "Unknown"  # Unknown: the edge's configuration cannot be read; name the entryPoints
-    # RoutesReady
-    APPLIED = "Applied"  # True
-    CRD_MISSING = "CRDMissing"  # False: install Traefik's CRDs
-    CRD_OUTDATED = "CRDOutdated"  # False: upgrade Traefik's CRDs
-    NOT_OWNED = "NotOwned"  # False: rename or delete the object that has our child's name
-    REFUSED = "Refused"  # False: the API server refuses a child; the message says why
-    NO_ENDPOINTS = "NoEndpoints"  # False: no mail server pod is ready
-    WAITING_FOR_EDGE = "WaitingForEdge"  # False: routes are made once the edge is known
-    # TrustReady
-    UP_TO_DATE = "UpToDate"  # True
-    HOST_NETWORK = "HostNetwork"  # True, advisory: every process on those nodes is trusted
-    WIDE_NETWORK = "WideNetwork"  # True, advisory: trust covers more than the proxy pods
-    NO_NODE_ADDRESSES = "NoNodeAddresses"  # False: a node has no address or pod CIDR to trust
-    TOO_MANY_ADDRESSES = "TooManyAddresses"  # False: more addresses than Dovecot can read
-    # MailServerReady
-    MOUNTED = "Mounted"  # True
-    PERMIT_DOCKER = "PermitDocker"  # True, advisory: pods may relay by their address on port 25
-    POKE_NOT_ALLOWED = "PokeNotAllowed"  # True, advisory: trust reaches the server a minute late
-    NO_MAIL_SERVER_PODS = "NoMailServerPods"  # Unknown: start the mail server, or mend the selector
-    OVERRIDES_NOT_MOUNTED = "OverridesNotMounted"  # False: add the mounts in the message
-    RESTART_PENDING = "RestartPending"  # False: restart the mail server
-    RELOAD_PENDING = "ReloadPending"  # False: a proxy pod is not believed; the message says why
-    IPV6_DISABLED = "IPv6Disabled"  # False: set POSTFIX_INET_PROTOCOLS to all
-    PLAIN_CLIENTS_REJECTED = "PlainClientsRejected"  # False: listeners Separate, or no such clients
-    WIRING_NOT_ALLOWED = "WiringNotAllowed"  # False: annotate the workload, or grant the right
-    WORKLOAD_NOT_FOUND = "WorkloadNotFound"  # False: mend spec.mailServer.workloadRef
-    # Ready
-    READY = "Ready"  # True
-    # any: its turn has not come yet
-    PENDING = "Pending"  # Unknown: wait, the message says for what
-
-
-class Condition(ApiModel):
-    """One condition, as in the Kubernetes API conventions (`metav1.Condition`)."""
-
-    type: ConditionType = Field(description="What is judged.")
-    status: ConditionStatus = Field(description="`True`, `False` or `Unknown`.")
-    reason: str = Field(max_length=64, description="Why, in one word for programs.")
-    message: str = Field(max_length=32768, description="Why, and what to do about it.")
-    observed_generation: int = Field(
-        description="`metadata.generation` of the spec that was judged.",
-        json_schema_extra={"format": "int64"},
-    )
-    last_transition_time: str = Field(
-        max_length=64,
-        description="When `status` last changed.",
-        json_schema_extra={"format": "date-time"},
-    )
 
 
 class ProxyStatus(ApiModel):

@@ -10,16 +10,16 @@ from typing import Any, cast
 
 import kopf
 
-from mailproxy.app.http import WatcherHealth, serve_probes
-from mailproxy.app.probe import probe_greeting
+from mailproxy.app.health import WatcherHealth, serve_probes
 from mailproxy.app.shell import build_registry, build_settings
-from mailproxy.controller.beliefs import Beliefs
+from mailproxy.controller.caches import Caches
+from mailproxy.controller.probes import Beliefs
 from mailproxy.controller.reconcile import Reconciler
-from mailproxy.controller.world import Caches
 from mailproxy.engine.workqueue import WorkQueue, run_workers
 from mailproxy.kube.client import KubeClient
 from mailproxy.kube.events import EventRecorder
-from mailproxy.kube.reflector import ObjectKey
+from mailproxy.object_key import ObjectKey
+from mailproxy.probe.greeting import probe_greeting
 
 log = logging.getLogger(__name__)
 

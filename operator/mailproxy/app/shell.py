@@ -18,7 +18,7 @@ import kopf
 from mailproxy.api.base import GROUP, PLURAL, VERSION
 from mailproxy.engine.workqueue import WorkQueue
 from mailproxy.kube.client import KubeClient
-from mailproxy.kube.reflector import ObjectKey
+from mailproxy.object_key import ObjectKey
 
 log = logging.getLogger(__name__)
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mailproxy.api.mailproxy import MailProxy
-from mailproxy.api.status import Reason
-from mailproxy.controller.resources import CHILDREN, MAIL_PROXIES
+from mailproxy.api.reasons import Reason
+from mailproxy.controller.kinds import CHILDREN, MAIL_PROXIES
 from mailproxy.kube.client import KubeClient
 from mailproxy.kube.errors import (
     ApiError,
@@ -18,10 +18,11 @@ from mailproxy.kube.errors import (
     NotServed,
     TransientError,
 )
-from mailproxy.kube.reflector import ObjectKey
-from mailproxy.plan.manifests import Manifest
-from mailproxy.plan.observed import Child, read_child
-from mailproxy.plan.plan import ChildId, Plan, Problem, child_id
+from mailproxy.object_key import ObjectKey
+from mailproxy.observed.child import Child, read_child
+from mailproxy.observed.world import ChildId
+from mailproxy.plan.metadata import Manifest
+from mailproxy.plan.model import Plan, Problem, child_id
 
 log = logging.getLogger(__name__)
 

@@ -7,24 +7,27 @@ from datetime import datetime
 from typing import Any
 
 from mailproxy.api.mailproxy import MailProxy
-from mailproxy.api.status import Reason
+from mailproxy.api.reasons import Reason
 from mailproxy.controller.apply import Applier, Outcome, OwnerGoneError
-from mailproxy.controller.beliefs import Beliefs
-from mailproxy.controller.poke import Poker
-from mailproxy.controller.resources import MAIL_PROXIES
-from mailproxy.controller.stored import StoredProxy
-from mailproxy.controller.wiring import Wirer
-from mailproxy.controller.world import Caches, NotSyncedError
+from mailproxy.controller.caches import Caches, NotSyncedError
+from mailproxy.controller.kinds import MAIL_PROXIES
+from mailproxy.controller.probes import Beliefs
+from mailproxy.controller.volume_refresh import Poker
+from mailproxy.controller.workload import Wirer
+from mailproxy.diagnose.events import find_announcements
+from mailproxy.diagnose.status import build_held_status, build_status
 from mailproxy.engine.workqueue import Result
 from mailproxy.kube.client import KubeClient
 from mailproxy.kube.errors import NotFound
 from mailproxy.kube.events import EventRecorder
-from mailproxy.kube.reflector import ObjectKey
-from mailproxy.plan.belief import find_targets
-from mailproxy.plan.manifests import trust_name
-from mailproxy.plan.plan import Plan, World, build_plan, find_trust_hash
-from mailproxy.plan.poke import is_doubted, wants_pokes
-from mailproxy.plan.status import build_held_status, build_status, find_announcements
+from mailproxy.object_key import ObjectKey
+from mailproxy.observed.mail_proxy import StoredProxy
+from mailproxy.observed.world import World
+from mailproxy.plan.build import build_plan
+from mailproxy.plan.metadata import trust_name
+from mailproxy.plan.model import Plan, find_trust_hash
+from mailproxy.plan.rollout.probe_targets import find_targets
+from mailproxy.plan.rollout.volume_refresh import is_doubted, wants_pokes
 
 RESYNC_SECONDS = (240, 360)  # bounds whatever was missed; jittered, and quiet when nothing was
 RECHECK_SECONDS = 30  # while a child is refused: nothing tells us when the cause is gone

@@ -7,8 +7,9 @@ from functools import partial
 from typing import Any, Generic, TypeVar
 
 from mailproxy.kube.client import KubeClient
-from mailproxy.kube.reflector import ObjectKey, Pace, Reflector
+from mailproxy.kube.reflector import Pace, Reflector
 from mailproxy.kube.resource import Resource
+from mailproxy.object_key import ObjectKey
 
 K = TypeVar("K", bound=Hashable)
 

@@ -13,24 +13,16 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, TypeVar
 
 from mailproxy.kube.client import IDLE_SECONDS, KubeClient, WatchEvent
 from mailproxy.kube.errors import ApiError, Expired, NotServed, TransientError, WatchStalled
 from mailproxy.kube.resource import Resource
+from mailproxy.object_key import ObjectKey
 
 T = TypeVar("T")
-
 log = logging.getLogger(__name__)
-
 _ABSENT = object()  # a projected value may well be None
-
-
-class ObjectKey(NamedTuple):
-    """Names an object among those of its kind; kinds without namespaces leave `namespace` empty."""
-
-    namespace: str
-    name: str
 
 
 @dataclass(frozen=True)

@@ -6,20 +6,21 @@ loses it claims nothing more. The second is about one edge, among those that all
 """
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Mapping
 from itertools import chain
 
 from mailproxy.api.edge import EdgeSpec, EdgeType
+from mailproxy.api.mail_services import MAIL_SERVICES, PortName
 from mailproxy.api.mailproxy import MailProxy
-from mailproxy.api.spec import PortName
-from mailproxy.plan.edge import Edge, route_ports
-from mailproxy.plan.observed import Labels, sorted_labels
-from mailproxy.plan.ports import MAIL_SERVICES
+from mailproxy.object_key import ObjectKey
+from mailproxy.observed.body import Labels, sorted_labels
+from mailproxy.observed.mail_proxy import StoredProxy
+from mailproxy.plan.edge.facts import Edge
+from mailproxy.plan.edge.ports import route_ports
 
 EdgeId = tuple[str, str | None, Labels]
 Claim = tuple[str, str]  # `port` or `entryPoint`, and which one
 Key = tuple[str, str]
-
 ANY_HOST = "*"
 
 
@@ -134,3 +135,26 @@ def _explain_taken(proxy: MailProxy, claim: Claim, owner: MailProxy) -> str:
         " remove the port, or, for implicit TLS, give both `sni: Hostname` and different host"
         " names"
     )
+
+
+def find_neighbours(
+    changed: Iterable[StoredProxy | None], all_proxies: Mapping[ObjectKey, StoredProxy]
+) -> set[ObjectKey]:
+    """MailProxies whose place may depend on the changed ones: of the same edge or namespace.
+
+    `changed` are the states before and after, as both may stand in somebody's way. Neighbours of
+    neighbours belong to them: who gives way to one makes room for another.
+    """
+    found: set[ObjectKey] = set()
+    fresh = [stored.proxy for stored in changed if stored is not None and stored.proxy]
+    while fresh:
+        edges = {edge_id(proxy.spec.edge) for proxy in fresh}
+        namespaces = {proxy.namespace for proxy in fresh}
+        fresh = []
+        for key, stored in all_proxies.items():
+            if stored.proxy is None or key in found:
+                continue
+            if key.namespace in namespaces or edge_id(stored.proxy.spec.edge) in edges:
+                found.add(key)
+                fresh.append(stored.proxy)
+    return found

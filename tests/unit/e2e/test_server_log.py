@@ -15,8 +15,7 @@ from tests.e2e.server_log import (
     syslog_name,
 )
 
-from mailproxy.api.spec import Listeners, PortName
-from mailproxy.plan.ports import MAIL_SERVICES, MailService
+from mailproxy.api.mail_services import MAIL_SERVICES, Listeners, MailService, PortName
 
 SEPARATE = """\
 Nov 22 23:10:54 mail postfix-proxy/postscreen[184]: CONNECT from [10.98.0.5]:47210 to [10.98.0.1]:25

@@ -13,7 +13,7 @@ from tests.controlplane.api import wait_for
 from tests.unit.fake_mount import mount_files
 from tests.unit.mail_programs import find_program, leave_out
 
-from mailproxy.plan.overrides import load_watcher
+from mailproxy.plan.mail_server.templates import load_watcher
 
 SECONDS = 10.0
 PATHS = ("/etc/mailproxy", "/etc/fail2ban", "/run/dovecot", "/run/fail2ban")

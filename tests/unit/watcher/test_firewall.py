@@ -11,9 +11,8 @@ from tests.controlplane.api import wait_for
 from tests.unit.mail_programs import find_program, leave_out
 from tests.unit.watcher.running import Watcher, running_watcher
 
-from mailproxy.api.spec import Listeners
-from mailproxy.plan.overrides import render_overrides
-from mailproxy.plan.ports import MAIL_SERVICES
+from mailproxy.api.mail_services import MAIL_SERVICES, Listeners
+from mailproxy.plan.mail_server.overrides import render_overrides
 
 PORTS = "--firewall=" + ",".join(str(service.proxy_port) for service in MAIL_SERVICES)
 OTHERS = "table inet f2b-table { set addr-set { type ipv4_addr; elements = { 192.0.2.1 }; }; }"

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from tests.unit.mail_programs import Postfix, find_program, private_postfix
 
-from mailproxy.api.spec import Listeners
-from mailproxy.plan.overrides import load_watcher, render_overrides
-from mailproxy.plan.ports import MAIL_SERVICES
+from mailproxy.api.mail_services import MAIL_SERVICES, Listeners
+from mailproxy.plan.mail_server.overrides import render_overrides
+from mailproxy.plan.mail_server.templates import load_watcher
 
 PROGRAM = "usr/local/bin/mailproxy-watcher"
 ENTRY = "etc/supervisor/conf.d/mailproxy-watcher.conf"

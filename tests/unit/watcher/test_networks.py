@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tests.unit.mail_programs import find_program
 
 from mailproxy.api.networks import WIDEST_IPV4, WIDEST_IPV6
-from mailproxy.plan.overrides import load_watcher
+from mailproxy.plan.mail_server.templates import load_watcher
 
 IS_NETWORK = """
 while IFS= read -r word; do

@@ -1,0 +1,1 @@
+"""The `mailproxy` command; a module for each subcommand."""

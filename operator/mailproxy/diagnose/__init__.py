@@ -1,0 +1,1 @@
+"""What is said: findings, conditions, status and events."""

@@ -1,0 +1,1 @@
+"""What is: immutable projections of cluster objects; no decision."""

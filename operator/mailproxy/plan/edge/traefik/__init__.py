@@ -1,0 +1,1 @@
+"""Traefik: static configuration, versions and routes."""

@@ -1,0 +1,1 @@
+"""What docker-mailserver reads when it starts."""

@@ -1,0 +1,1 @@
+"""Whose PROXY header the mail server accepts, and which clients it spares."""
