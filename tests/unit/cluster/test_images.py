@@ -11,7 +11,7 @@ from tests.cluster.operator_image import (
     operator_recipe,
     pip_secrets,
 )
-from tests.unit.mail_programs import find_program
+from tests.programs.mail_programs import find_program
 
 START_SCRIPT = "/usr/local/bin/start-mailserver.sh"
 

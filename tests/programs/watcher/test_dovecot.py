@@ -5,8 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from tests.controlplane.api import wait_for
-from tests.unit.watcher.dovecot_server import SECONDS, DovecotServer, log_in, stopped_in_the_end
-from tests.unit.watcher.running import NOBODY, Watcher, running_watcher
+from tests.programs.watcher.dovecot_server import SECONDS, DovecotServer, log_in, stopped_in_the_end
+from tests.programs.watcher.running import NOBODY, Watcher, running_watcher
 
 EDGE, OTHER = ["127.0.0.1"], ["127.0.0.2", "fd00::2"]
 EDGE_TEXT = "haproxy_trusted_networks = 127.0.0.1\n"

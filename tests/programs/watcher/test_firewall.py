@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 from tests.controlplane.api import wait_for
-from tests.unit.mail_programs import find_program, leave_out
-from tests.unit.watcher.running import Watcher, running_watcher
+from tests.programs.mail_programs import find_program, leave_out
+from tests.programs.watcher.running import Watcher, running_watcher
 
 from mailproxy.api.mail_services import MAIL_SERVICES, Listeners
 from mailproxy.plan.mail_server.overrides import render_overrides

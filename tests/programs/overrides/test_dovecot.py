@@ -6,7 +6,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_network
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.unit.mail_programs import Dovecot, private_dovecot
+from tests.programs.mail_programs import Dovecot, private_dovecot
 
 from mailproxy.api.mail_services import Daemon, Listeners, PortName, find_services
 from mailproxy.plan.mail_server.overrides import render_overrides

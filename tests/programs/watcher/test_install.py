@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.unit.mail_programs import Postfix, find_program, private_postfix
+from tests.programs.mail_programs import Postfix, find_program, private_postfix
 
 from mailproxy.api.mail_services import MAIL_SERVICES, Listeners
 from mailproxy.plan.mail_server.overrides import render_overrides

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
-from tests.unit.fake_mount import mount_files
+from tests.programs.watcher.fake_mount import mount_files
 
 from mailproxy.plan.mail_server.overrides import CHECKED_TRUST_PATH
 from mailproxy.plan.trust.files import TRUST_FILE

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from tests.unit.mail_programs import MAIN_CF, MASTER_CF, SHARED_CACHE, Postfix, private_postfix
+from tests.programs.mail_programs import MAIN_CF, MASTER_CF, SHARED_CACHE, Postfix, private_postfix
 
 from mailproxy.api.mail_services import Listeners, PortName, find_services
 from mailproxy.plan.mail_server.overrides import render_overrides

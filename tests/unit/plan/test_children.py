@@ -13,7 +13,7 @@ from mailproxy.cli.main import main
 from mailproxy.controller.kinds import CHILDREN, MAIL_PROXIES, PROJECTIONS, WORKLOADS
 from mailproxy.kube.events import EVENTS
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+REPOSITORY = Path(__file__).resolve().parents[3]
 MANIFESTS = REPOSITORY / "manifests"
 PARTS = ("crd", "rbac", "operator")
 COMPONENTS = sorted(path.name for path in (MANIFESTS / "components").iterdir())

@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.unit.mail_programs import private_dovecot
+from tests.programs.mail_programs import private_dovecot
 
 from mailproxy.plan.user_files.dovecot_grammar import MAX_DEPTH, Statement, read_dovecot
 

@@ -1,6 +1,6 @@
 """What the status tells of the overrides while the user's files come, break and change."""
 
-from tests.unit.test_status import GOOD, status_of, told
+from tests.unit.diagnose.test_status import GOOD, status_of, told
 from tests.unit.worlds import config_map_body, mail_proxy, remembering, selecting
 
 

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 import yaml
 from pydantic import ValidationError
-from tests.unit.test_api import ROOT, SCHEMAS
+from tests.unit.api.test_spec import ROOT, SCHEMAS
 
 from mailproxy.api.base import RULES_KEY
 from mailproxy.api.mailproxy import MailProxy, describe_errors
 
-EXAMPLES = Path(__file__).resolve().parents[2] / "manifests" / "examples"
+EXAMPLES = Path(__file__).resolve().parents[3] / "manifests" / "examples"
 VALID = sorted((EXAMPLES / "valid").glob("*.yaml"))
 INVALID = sorted((EXAMPLES / "invalid").glob("*.yaml"))
 for_each = pytest.mark.parametrize("path", [*VALID, *INVALID], ids=lambda path: path.stem)

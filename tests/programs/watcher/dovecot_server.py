@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.controlplane.api import wait_for
-from tests.unit.mail_programs import find_program
+from tests.programs.mail_programs import find_program
 
 SECONDS = 10.0
 LINE_SECONDS = 5.0

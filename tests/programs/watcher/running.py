@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.controlplane.api import wait_for
-from tests.unit.fake_mount import mount_files
-from tests.unit.mail_programs import find_program, leave_out
+from tests.programs.mail_programs import find_program, leave_out
+from tests.programs.watcher.fake_mount import mount_files
 
 from mailproxy.plan.mail_server.templates import load_watcher
 

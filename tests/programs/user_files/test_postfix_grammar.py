@@ -5,7 +5,7 @@ import subprocess
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.unit.mail_programs import MAIN_CF, SHARED_CACHE, private_postfix
+from tests.programs.mail_programs import MAIN_CF, SHARED_CACHE, private_postfix
 
 from mailproxy.plan.user_files.postfix_grammar import (
     MainParameter,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from tests.controlplane.api import wait_for
-from tests.unit.watcher.running import SECONDS, Watcher, running_watcher
+from tests.programs.watcher.running import SECONDS, Watcher, running_watcher
 
 # Of Fail2ban's client: what it is asked goes to a file.
 CLIENT = """\

@@ -4,7 +4,7 @@ import re
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.unit.mail_programs import MAIN_CF, SHARED_CACHE, private_postfix
+from tests.programs.mail_programs import MAIN_CF, SHARED_CACHE, private_postfix
 
 from mailproxy.api.mail_services import Listeners, PortName, find_services
 from mailproxy.plan.mail_server.overrides import render_overrides

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.unit.mail_programs import find_program, private_postfix, privatize
+from tests.programs.mail_programs import find_program, private_postfix, privatize
 
 from mailproxy.api.mail_services import Listeners, PortName, find_services
 from mailproxy.plan.mail_server.overrides import render_overrides

@@ -5,7 +5,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.unit.mail_programs import find_program
+from tests.programs.mail_programs import find_program
 
 from mailproxy.api.networks import WIDEST_IPV4, WIDEST_IPV6
 from mailproxy.plan.mail_server.templates import load_watcher

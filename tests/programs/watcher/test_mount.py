@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from tests.controlplane.api import wait_for
-from tests.unit.watcher.running import NOBODY, SECONDS, Watcher, running_watcher
+from tests.programs.watcher.running import NOBODY, SECONDS, Watcher, running_watcher
 
 OLD, NEW = ["10.0.0.1", "fd00::1"], ["10.0.0.1", "10.0.0.2", "fd00::2"]
 OLD_TEXT = "haproxy_trusted_networks = 10.0.0.1 fd00::1\n"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.unit.mail_programs import (
+from tests.programs.mail_programs import (
     MAIN_CF,
     MASTER_CF,
     SHARED_CACHE,

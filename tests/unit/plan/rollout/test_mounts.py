@@ -1,8 +1,8 @@
 """Which mounts show the mail server our files, and what is told of those that do not."""
 
 import pytest
+from tests.unit.diagnose.test_mail_server_ready import FILES, TRUST, told
 from tests.unit.mail_server_bodies import config_map_volume, mail_pod_body, override_mount
-from tests.unit.test_mail_server_ready import FILES, TRUST, told
 from tests.unit.worlds import Body
 
 WHOLE = {"name": "overrides", "mountPath": "/tmp/docker-mailserver"}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from tests.unit.mail_programs import Dovecot, private_dovecot, privatize
+from tests.programs.mail_programs import Dovecot, private_dovecot, privatize
 
 from mailproxy.api.mail_services import Listeners, PortName, find_services
 from mailproxy.plan.mail_server.overrides import render_overrides

@@ -1,4 +1,4 @@
-"""Options of the unit tests."""
+"""Options of all tests."""
 
 import pytest
 from hypothesis import settings

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.unit.mail_programs import Dovecot, Postfix, private_dovecot, private_postfix
-from tests.unit.test_dovecot_text import likely_texts, rough_texts
+from tests.programs.mail_programs import Dovecot, Postfix, private_dovecot, private_postfix
+from tests.programs.user_files.test_dovecot_grammar import likely_texts, rough_texts
 
 from mailproxy.api.mail_services import Listeners, PortName, find_services
 from mailproxy.plan.mail_server.overrides import render_overrides
