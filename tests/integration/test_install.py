@@ -1,4 +1,4 @@
-"""What users install with `kubectl apply -k manifests/live`, and that its rights fit exactly.
+"""What users install with `kubectl apply -k manifests/default`, and that its rights fit exactly.
 
 The API server writes down every request of the operator's ServiceAccount. A MailProxy's whole life
 then shows which rights are used, and these are compared with the role, in both directions.
@@ -23,8 +23,8 @@ from tests.integration.scene import Scene
 from tests.operator_process import OperatorProcess
 
 MANIFESTS = Path(__file__).resolve().parents[2] / "manifests"
-LIVE = str(MANIFESTS / "live")
-ROLES = ("rbac", "components/poke")
+LIVE = str(MANIFESTS / "default")
+ROLES = ("rbac", "components/volume-refresh")
 OPERATOR = "mailproxy-operator"
 SYSTEM = "mailproxy-system"
 USER = f"system:serviceaccount:{SYSTEM}:{OPERATOR}"

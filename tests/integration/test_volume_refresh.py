@@ -2,9 +2,9 @@
 
 from tests.controlplane.api import wait_for
 from tests.controlplane.edge import set_pod_status
-from tests.integration.poke import find_pokes, read_poke, wait_for_poke
 from tests.integration.scene import SETTLE_SECONDS, Scene
 from tests.integration.stage import Stage
+from tests.integration.volume_refresh import find_pokes, read_poke, wait_for_poke
 
 
 def test_every_mail_pod_is_poked_for_every_list(scene: Scene) -> None:

@@ -13,8 +13,8 @@ from tests.controlplane.binaries import Binaries
 from tests.controlplane.crds import traefik_crds
 from tests.controlplane.edge import create_pod
 from tests.controlplane.server import ControlPlane
-from tests.integration.poke import ANNOTATION, find_pokes, read_poke, wait_for_poke
 from tests.integration.scene import SETTLE_SECONDS, Scene
+from tests.integration.volume_refresh import ANNOTATION, find_pokes, read_poke, wait_for_poke
 from tests.operator_process import OperatorProcess
 
 MANIFESTS = Path(__file__).resolve().parents[2] / "manifests"
@@ -57,7 +57,7 @@ def live(
     """With the component installed: a scene, and the operator's ServiceAccount in it."""
     folder = tmp_path_factory.mktemp("live")
     with ControlPlane(folder, binaries=binaries) as plane:
-        plane.run_kubectl("apply", "-k", str(MANIFESTS / "live"))
+        plane.run_kubectl("apply", "-k", str(MANIFESTS / "default"))
         scene = Scene(Api(plane.kubeconfig))
         scene.add_mail_server()
         account = Api(plane.service_account_kubeconfig(*ACCOUNT))
@@ -85,7 +85,7 @@ def annotate(value: str | None) -> Manifest:
 
 
 def test_operator_without_the_right_asks_once_and_does_all_else(bare: Cluster) -> None:
-    bare.install("default")
+    bare.install("minimal")
     scene = Scene(bare.api)
     with bare.operator() as operator:
         scene.add_all()
@@ -95,7 +95,7 @@ def test_operator_without_the_right_asks_once_and_does_all_else(bare: Cluster) -
         assert [poke.code for poke in find_pokes(bare.audit)] == [403]
         assert read_poke(scene) == ""
         assert operator.log.count("may not poke pod dms-0") == 1
-    bare.install("live")
+    bare.install("default")
     with bare.operator() as operator:
         wait_for_poke(scene)
         assert "may not poke" not in operator.log.rpartition("stopped")[2]
@@ -238,8 +238,8 @@ def test_policy_follows_the_account_into_another_namespace_and_name(
     """As users move it, with `namespace:`, `namePrefix:` and `nameSuffix:` of their own."""
     own = tmp_path / "own"
     own.mkdir()
-    (own / "live").symlink_to(MANIFESTS / "live")
-    lines = ["namespace: elsewhere", "namePrefix: my-", "nameSuffix: -x", "resources: [live]"]
+    (own / "default").symlink_to(MANIFESTS / "default")
+    lines = ["namespace: elsewhere", "namePrefix: my-", "nameSuffix: -x", "resources: [default]"]
     (own / "kustomization.yaml").write_text("\n".join(lines))
     with ControlPlane(tmp_path, binaries=binaries, controller_manager=False) as plane:
         plane.run_kubectl("apply", "-k", str(own))

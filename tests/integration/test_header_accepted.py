@@ -7,9 +7,9 @@ import pytest
 from tests.controlplane.api import wait_for
 from tests.controlplane.edge import set_pod_status
 from tests.integration.listener import Listener
-from tests.integration.poke import find_pokes, read_poke, wait_for_poke
 from tests.integration.scene import SETTLE_SECONDS, Scene
 from tests.integration.stage import Stage
+from tests.integration.volume_refresh import find_pokes, read_poke, wait_for_poke
 
 GREETING = b"* OK [CAPABILITY IMAP4rev1] Dovecot ready.\r\n"
 
