@@ -210,7 +210,7 @@ def test_every_right_comes_from_the_role(life: Life) -> None:
     granted = filter(is_granted, life.requests)
     reasons = {r["annotations"]["authorization.k8s.io/reason"] for r in granted}
     roles = {re.findall(r'of ClusterRole "([^"]*)"', reason)[0] for reason in reasons}
-    assert roles == {OPERATOR, f"{OPERATOR}-poke"}
+    assert roles == {OPERATOR, f"{OPERATOR}-volume-refresh"}
 
 
 def test_nothing_is_refused_but_a_look_for_workloads_that_an_older_install_changed(

@@ -134,7 +134,7 @@ def test_nothing_else_may_be_changed(live: tuple[Scene, Api], change: str) -> No
     scene, account = live
     kept = {"metadata": {"annotations": {"user.example/kept": "as it is"}}}
     before = scene.api.merge_patch("Pod", "dms-0", kept, scene.mail)
-    with pytest.raises(ApiStatus, match="ValidatingAdmissionPolicy 'mailproxy-operator-poke'"):
+    with pytest.raises(ApiStatus, match="ValidatingAdmissionPolicy 'mailproxy-operator-volume-refresh'"):
         account.merge_patch("Pod", "dms-0", OTHER_CHANGES[change], scene.mail)
     assert scene.api.get("Pod", "dms-0", scene.mail) == before
 
