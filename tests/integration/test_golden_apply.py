@@ -7,21 +7,16 @@ from typing import Any
 import pytest
 
 from tests.controlplane.api import Api, ApiStatus, Manifest
-from tests.controlplane.binaries import Binaries
-from tests.controlplane.crds import mailproxy_crd, traefik_crds
-from tests.controlplane.server import ControlPlane
+from tests.integration.cluster import Cluster
 from tests.unit.worlds import GOLDEN_NAMES, read_documents
 
 MANAGER = "mailproxy-operator"
 
 
-@pytest.fixture(scope="module")
-def api(binaries: Binaries, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    """Client of a control plane where no operator has a say in what is applied."""
-    crds = [*traefik_crds(), mailproxy_crd()]
-    directory = tmp_path_factory.mktemp("golden")
-    with ControlPlane(directory, binaries=binaries, crds=crds) as running:
-        yield Api(running.kubeconfig)
+@pytest.fixture(autouse=True)
+def _no_operator(shared_cluster: Cluster) -> None:
+    """Nobody else has a say in what is applied."""
+    shared_cluster.operator.stop()
 
 
 @pytest.fixture

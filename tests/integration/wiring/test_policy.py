@@ -4,23 +4,17 @@ from typing import Any
 
 import pytest
 
-from tests.controlplane.api import Api, ApiStatus, Manifest
+from tests.controlplane.api import ApiStatus, Manifest
+from tests.integration.cluster import Installation
 from tests.integration.scene import Scene
-from tests.integration.wiring.installation import (
-    CONSENT,
-    OPERATOR,
-    SYSTEM,
-    Installation,
-    workload,
-)
+from tests.integration.wiring.workload import CONSENT, workload
 
 
 class Account:
-    """The operator's account in the hands of somebody who does what he likes with it."""
+    """The operator's account, used to do harm."""
 
     def __init__(self, installed: Installation, scene: Scene) -> None:
-        kubeconfig = installed.plane.service_account_kubeconfig(SYSTEM, OPERATOR)
-        self._api, self._namespace = Api(kubeconfig), scene.mail
+        self._api, self._namespace = installed.account(), scene.mail
 
     def patch(self, patch: Manifest) -> Manifest:
         return self._api.merge_patch("Deployment", "dms", patch, self._namespace)

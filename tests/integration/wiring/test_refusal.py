@@ -1,9 +1,10 @@
 """What the operator does not change, and why not, as `MailServerReady` tells it."""
 
 from tests.controlplane.api import wait_for
+from tests.integration.cluster import Installation
 from tests.integration.scene import Scene
-from tests.integration.wiring.installation import CONSENT, Installation, mail_server, workload
 from tests.integration.wiring.looking import MOUNTS, as_written, is_wired, read, wait_until_wired
+from tests.integration.wiring.workload import CONSENT, mail_server, workload
 
 BINDING = "mailproxy-operator-wiring"
 RIGHT_SECONDS = 60.0  # we look again every 30 s

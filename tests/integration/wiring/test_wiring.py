@@ -10,10 +10,9 @@ from collections.abc import Callable
 import pytest
 
 from tests.controlplane.api import Manifest, wait_for
-from tests.controlplane.audit import Request
 from tests.controlplane.edge import delete_pod
+from tests.integration.cluster import Installation
 from tests.integration.scene import SETTLE_SECONDS, Scene
-from tests.integration.wiring.installation import CONSENT, Installation, mail_server, workload
 from tests.integration.wiring.looking import (
     MANAGER,
     MOUNTS,
@@ -24,6 +23,7 @@ from tests.integration.wiring.looking import (
     wait_until_as_before,
     wait_until_wired,
 )
+from tests.integration.wiring.workload import CONSENT, find_writes, mail_server, workload
 
 KINDS = ("Deployment", "StatefulSet")
 
@@ -183,14 +183,11 @@ def test_second_reconcile_writes_nothing(scene: Scene, installed: Installation) 
     wait_until_wired(scene)
     scene.wait_for_condition("MailServerReady", "True")
 
-    def find_writes() -> list[Request]:
-        return [write for write in installed.writes() if write.namespace == scene.mail]
-
-    written = len(find_writes())
+    written = len(find_writes(installed, scene))
     for number in range(5):
         scene.apply(mailServer=mail_server(), hostname=f"host{number}.example.com")
         scene.wait_for_condition("MailServerReady", "True")
-    assert find_writes()[written:] == []
+    assert find_writes(installed, scene)[written:] == []
 
 
 def test_what_somebody_takes_out_comes_back(scene: Scene) -> None:
