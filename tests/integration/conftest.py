@@ -14,7 +14,7 @@ from tests.controlplane.api import Api
 from tests.controlplane.audit import AuditLog
 from tests.controlplane.binaries import Binaries, ToolError
 from tests.controlplane.crds import mailproxy_crd, traefik_crds
-from tests.controlplane.edge import create_namespace
+from tests.controlplane.edge import create_namespace, delete_namespace
 from tests.controlplane.server import ControlPlane
 from tests.integration.cluster import Cluster, Installation, install_all, run_cluster
 from tests.integration.scene import Scene
@@ -94,7 +94,7 @@ def namespace(api: Api) -> Iterator[str]:
     name = f"test-{secrets.token_hex(4)}"
     create_namespace(api, name)
     yield name
-    api.delete("Namespace", name)
+    delete_namespace(api, name)
 
 
 @pytest.fixture
