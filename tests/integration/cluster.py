@@ -76,7 +76,7 @@ class Installation(Cluster):
     output: str
 
     def account(self) -> Api:
-        """The rights of the operator in the hands of somebody else."""
+        """A client of the test with the operator's rights."""
         return Api(self.plane.service_account_kubeconfig(self.namespace, OPERATOR))
 
 

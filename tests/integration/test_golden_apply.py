@@ -1,4 +1,4 @@
-"""What the golden files say, the real API server takes as it is, and once is enough."""
+"""The real API server stores golden children as they are, and a second apply changes nothing."""
 
 import copy
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ MANAGER = "mailproxy-operator"
 
 @pytest.fixture(autouse=True)
 def _no_operator(shared_cluster: Cluster) -> None:
-    """Nobody else has a say in what is applied."""
+    """The test alone applies."""
     shared_cluster.operator.stop()
 
 
@@ -104,7 +104,7 @@ def test_second_apply_of_the_status_changes_nothing(api: Api, owner: Manifest, n
 
 
 @pytest.mark.parametrize("name", ["default-dual-stack"])
-def test_proxy_service_takes_back_what_would_open_it_to_the_outside(
+def test_apply_closes_a_proxy_service_that_was_opened_to_the_outside(
     api: Api, children: list[Manifest], namespace: str
 ) -> None:
     (service,) = (child for child in children if child["kind"] == "Service")
@@ -116,7 +116,7 @@ def test_proxy_service_takes_back_what_would_open_it_to_the_outside(
     assert "externalIPs" not in stored["spec"]
 
 
-def test_api_server_takes_any_text_for_a_nodes_address(api: Api, spare_node: str) -> None:
+def test_api_server_accepts_any_text_as_a_nodes_address(api: Api, spare_node: str) -> None:
     """The reason why an address with a zone is not trusted: its text would reach Dovecot."""
     text = "fe80::1%x\nauth_mechanisms = anonymous #"
     status = {"addresses": [{"type": "InternalIP", "address": text}]}
@@ -124,7 +124,7 @@ def test_api_server_takes_any_text_for_a_nodes_address(api: Api, spare_node: str
     assert api.get("Node", spare_node)["status"]["addresses"][0]["address"] == text
 
 
-def test_api_server_takes_a_node_whose_pods_have_all_addresses(api: Api, namespace: str) -> None:
+def test_api_server_accepts_a_node_whose_pods_have_all_addresses(api: Api, namespace: str) -> None:
     """The reason why a node's networks are held to the rules for the user's."""
     spec = {"podCIDR": "0.0.0.0/0", "podCIDRs": ["0.0.0.0/0"]}
     node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": namespace}, "spec": spec}

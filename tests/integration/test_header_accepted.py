@@ -51,7 +51,7 @@ def test_pod_is_refused_until_the_mail_server_greets_through_it(
     wait_for_headers(scene, False, None)
 
 
-def test_pod_with_a_new_address_is_not_known(scene: Scene, listener: Listener) -> None:
+def test_pod_with_a_new_address_is_unknown(scene: Scene, listener: Listener) -> None:
     listener.words = GREETING
     add_all(scene, listener)
     wait_for_headers(scene, True)
@@ -59,7 +59,7 @@ def test_pod_with_a_new_address_is_not_known(scene: Scene, listener: Listener) -
     wait_for_headers(scene, None)
 
 
-def test_nothing_is_known_while_no_mail_server_is_ready(scene: Scene, listener: Listener) -> None:
+def test_all_is_unknown_while_no_mail_server_is_ready(scene: Scene, listener: Listener) -> None:
     listener.words = GREETING
     add_all(scene, listener)
     wait_for_headers(scene, True)

@@ -27,7 +27,7 @@ Right = tuple[str, str, str]  # API group, resource, verb
 
 
 class Life(NamedTuple):
-    """What a MailProxy's life has left behind."""
+    """What is known after a MailProxy's life."""
 
     scene: Scene
     log: str
@@ -46,7 +46,7 @@ def cluster(binaries: Binaries, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 @pytest.fixture(scope="module")
 def life(cluster: Installation) -> Life:
-    """A MailProxy goes through all that makes the operator ask the API server for something."""
+    """A MailProxy goes through everything that makes the operator send requests."""
     scene = Scene(cluster.api)
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("POD_NAME", "pod-1")
@@ -68,7 +68,7 @@ def life(cluster: Installation) -> Life:
 
 
 def lose_every_child(scene: Scene) -> None:
-    """Somebody deletes all children; they come back."""
+    """All children are deleted; they are restored."""
     before = find_uids(scene)
     for kind, name in before:
         scene.api.delete(kind, name, scene.mail)
@@ -154,7 +154,7 @@ def list_rights(rules: Iterable[Manifest]) -> set[Right]:
     return {right for part in parts for right in part}
 
 
-def test_install_says_no_warning(cluster: Installation) -> None:
+def test_install_prints_no_warning(cluster: Installation) -> None:
     assert [line for line in cluster.output.splitlines() if not line.endswith(" created")] == []
 
 
@@ -167,7 +167,7 @@ def test_restricted_namespace_admits_the_pod(cluster: Installation) -> None:
     (pod,) = wait_for(lambda: cluster.api.list("Pod", SYSTEM), 30)
     del pod["spec"]["containers"][0]["securityContext"]
     with pytest.raises(ApiStatus, match='violates PodSecurity "restricted'):
-        create_pod(cluster.api, "careless", SYSTEM, {}, pod["spec"])
+        create_pod(cluster.api, "unrestricted", SYSTEM, {}, pod["spec"])
 
 
 def test_life_uses_all_rights_of_the_role_and_no_other(life: Life) -> None:
@@ -181,7 +181,7 @@ def test_every_right_comes_from_the_role(life: Life) -> None:
     assert roles == {OPERATOR, f"{OPERATOR}-volume-refresh"}
 
 
-def test_nothing_is_refused_but_a_look_for_workloads_that_an_older_install_changed(
+def test_only_the_list_of_wired_workloads_is_refused(
     life: Life,
 ) -> None:
     refused = [r for r in life.requests if not is_granted(r)]
@@ -190,10 +190,10 @@ def test_nothing_is_refused_but_a_look_for_workloads_that_an_older_install_chang
     assert not re.search(r"forbidden|traceback| error ", life.log, re.IGNORECASE)
 
 
-def test_events_tell_of_trust_and_readiness(life: Life) -> None:
+def test_events_report_trust_and_readiness(life: Life) -> None:
     events = life.scene.api.list("Event", life.scene.mail)
-    told = {(e["reason"], e["reportingInstance"], e["regarding"]["name"]) for e in events}
-    assert told >= {("TrustChanged", "pod-1", "mail"), ("Ready", "pod-1", "mail")}
+    reported = {(e["reason"], e["reportingInstance"], e["regarding"]["name"]) for e in events}
+    assert reported >= {("TrustChanged", "pod-1", "mail"), ("Ready", "pod-1", "mail")}
 
 
 @pytest.mark.usefixtures("life")  # its requests are in the log already; here comes one of ours

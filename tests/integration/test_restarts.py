@@ -35,7 +35,7 @@ def _is_complete(scene: Scene, names: list[str]) -> bool:
     return wanted <= set(scene.children())
 
 
-def test_killed_in_the_middle_of_work_it_finishes_after_a_restart(
+def test_operator_killed_at_work_finishes_after_a_restart(
     scene: Scene, operator: OperatorProcess
 ) -> None:
     scene.add_edge("10.1.0.1")
@@ -49,7 +49,7 @@ def test_killed_in_the_middle_of_work_it_finishes_after_a_restart(
         if _is_complete(scene, names):
             break
         operator.start()
-    scene.remove_proxy_pod("traefik-0")  # while nobody looks
+    scene.remove_proxy_pod("traefik-0")  # while no operator runs
     scene.add_proxy_pod("traefik-9", "10.1.0.9")
     operator.start()
     for name in names:
@@ -57,9 +57,7 @@ def test_killed_in_the_middle_of_work_it_finishes_after_a_restart(
     assert _is_complete(scene, names)
 
 
-def test_a_restart_alone_writes_nothing_that_was_right(
-    scene: Scene, operator: OperatorProcess
-) -> None:
+def test_restart_rewrites_nothing_that_is_correct(scene: Scene, operator: OperatorProcess) -> None:
     scene.add_all()
     versions, status = scene.versions(), scene.proxy()["metadata"]["resourceVersion"]
     operator.stop()
@@ -71,7 +69,7 @@ def test_a_restart_alone_writes_nothing_that_was_right(
     wait_for(lambda: scene.proxy()["metadata"]["resourceVersion"] != status, SETTLE_SECONDS)
 
 
-def test_deleted_while_it_was_down_a_mailproxy_is_not_served_any_more(
+def test_mailproxy_deleted_while_the_operator_was_down_is_no_longer_served(
     scene: Scene, operator: OperatorProcess, audit: AuditLog
 ) -> None:
     scene.add_all()
@@ -87,7 +85,7 @@ def test_deleted_while_it_was_down_a_mailproxy_is_not_served_any_more(
 
 
 @pytest.mark.parametrize("kill", [False, True], ids=["terminated", "killed"])
-def test_it_lives_through_a_restart_of_the_api_server(
+def test_operator_survives_a_restart_of_the_api_server(
     scene: Scene, operator: OperatorProcess, control_plane: ControlPlane, kill: bool
 ) -> None:
     scene.add_all()
@@ -102,7 +100,7 @@ def test_it_lives_through_a_restart_of_the_api_server(
     assert operator.probe("/healthz") == "ok"
 
 
-def test_sigterm_ends_it_within_seconds_with_code_zero(
+def test_sigterm_ends_the_operator_within_seconds_with_code_zero(
     scene: Scene, operator: OperatorProcess
 ) -> None:
     scene.add_all()
@@ -111,7 +109,7 @@ def test_sigterm_ends_it_within_seconds_with_code_zero(
     assert operator.exit_code == 0
 
 
-def test_a_token_that_is_refused_for_good_makes_no_busy_loop(
+def test_permanently_refused_token_causes_no_busy_loop(
     scene: Scene, operator: OperatorProcess, control_plane: ControlPlane, audit: AuditLog
 ) -> None:
     operator.stop()

@@ -71,7 +71,7 @@ def _remove_crds(api: Api) -> None:
     wait_for(are_gone, SETTLE_SECONDS)
 
 
-def test_missing_crds_are_named_and_used_as_soon_as_they_come(
+def test_missing_crds_are_reported_and_used_once_installed(
     scene: Scene, operator: OperatorProcess
 ) -> None:
     _remove_crds(scene.api)
@@ -89,7 +89,7 @@ def test_missing_crds_are_named_and_used_as_soon_as_they_come(
     assert ("IngressRouteTCP", "mail-smtp") in scene.children()
 
 
-def test_crds_that_go_away_take_the_routes_and_nothing_else(
+def test_deleted_crds_remove_the_routes_and_nothing_else(
     scene: Scene, operator: OperatorProcess
 ) -> None:
     install_crds(scene.api, _crds())
@@ -110,7 +110,7 @@ def _requests_for_the_transport(cluster: Cluster, scene: Scene) -> int:
     )
 
 
-def test_crds_too_old_for_a_field_are_named_without_a_hot_loop(
+def test_outdated_crds_are_reported_without_a_hot_loop(
     scene: Scene, operator: OperatorProcess, cluster: Cluster
 ) -> None:
     _remove_crds(scene.api)
@@ -133,9 +133,7 @@ def test_crds_too_old_for_a_field_are_named_without_a_hot_loop(
     scene.wait_for_condition("Ready", "True")
 
 
-def test_an_upgrade_of_the_crds_under_it_changes_nothing(
-    scene: Scene, operator: OperatorProcess
-) -> None:
+def test_upgrade_of_the_crds_changes_nothing(scene: Scene, operator: OperatorProcess) -> None:
     install_crds(scene.api, _crds())
     operator.start()
     scene.add_all()

@@ -54,7 +54,7 @@ def test_files_are_merged_and_followed(scene: Scene) -> None:
     wait_for(lambda: scene.status()["overridesHash"] != before, SETTLE_SECONDS)
 
 
-def test_files_that_come_later_are_waited_for(scene: Scene) -> None:
+def test_missing_files_are_used_as_soon_as_they_exist(scene: Scene) -> None:
     scene.add_edge("10.1.0.1")
     scene.add_mail_server()
     scene.apply(mailServer=mail_server())

@@ -70,7 +70,7 @@ def test_nothing_is_refreshed_where_reloads_are_not_wanted(scene: Scene, audit: 
     assert read_annotation(scene) == ""
 
 
-def test_mailproxy_that_has_to_wait_refreshes_nothing(scene: Scene) -> None:
+def test_mailproxy_in_conflict_refreshes_nothing(scene: Scene) -> None:
     scene.add_all()
     trust_hash = wait_for_refresh(scene)
     scene.apply("younger", trust={"networks": ["192.0.2.0/24"]})

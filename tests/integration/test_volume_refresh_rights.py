@@ -143,7 +143,7 @@ def test_nothing_else_may_be_changed(place: tuple[Scene, Api], change: str) -> N
 def test_the_image_may_not_be_changed(place: tuple[Scene, Api], beside: Manifest) -> None:
     scene, account = place
     before = scene.api.get("Pod", "dms-0", scene.mail)
-    containers = [c | {"image": "evil.example/image"} for c in before["spec"]["containers"]]
+    containers = [c | {"image": "other.example/image"} for c in before["spec"]["containers"]]
     with pytest.raises(ApiStatus, match="may not change the spec"):
         account.merge_patch(
             "Pod", "dms-0", beside | {"spec": {"containers": containers}}, scene.mail
@@ -151,13 +151,13 @@ def test_the_image_may_not_be_changed(place: tuple[Scene, Api], beside: Manifest
     assert scene.api.get("Pod", "dms-0", scene.mail) == before
 
 
-def test_server_side_apply_is_no_way_round(place: tuple[Scene, Api]) -> None:
+def test_server_side_apply_does_not_bypass_the_policy(place: tuple[Scene, Api]) -> None:
     scene, account = place
     pod = {"apiVersion": "v1", "kind": "Pod"}
     metadata: dict[str, Any] = {"name": "dms-0", "namespace": scene.mail, "labels": {"a": "b"}}
     with pytest.raises(ApiStatus, match="may not change labels"):
         account.apply(pod | {"metadata": metadata})
-    container = {"name": "docker-mailserver", "image": "evil.example/image"}
+    container = {"name": "docker-mailserver", "image": "other.example/image"}
     with pytest.raises(ApiStatus, match="may not change the spec"):
         account.apply(pod | {"metadata": metadata, "spec": {"containers": [container]}})
 
@@ -171,9 +171,9 @@ SUBRESOURCES: dict[str, Manifest] = {
 
 @pytest.fixture
 def all_rights(place: tuple[Scene, Api], installed: Installation) -> Iterator[tuple[Scene, Api]]:
-    """Somebody has given the account every right on pods."""
+    """An administrator has given the account every right on pods."""
     scene, _ = place
-    group, name = "rbac.authorization.k8s.io", {"name": "careless"}
+    group, name = "rbac.authorization.k8s.io", {"name": "all-pod-rights"}
     resources = ["pods", *(f"pods/{name}" for name in SUBRESOURCES)]
     rule = {"apiGroups": [""], "resources": resources, "verbs": ["*"]}
     api_version = f"{group}/v1"
@@ -192,7 +192,7 @@ def all_rights(place: tuple[Scene, Api], installed: Installation) -> Iterator[tu
     )
     yield place
     for kind in ("ClusterRoleBinding", "ClusterRole"):
-        scene.api.delete(kind, "careless")
+        scene.api.delete(kind, "all-pod-rights")
 
 
 @pytest.mark.parametrize("subresource", SUBRESOURCES)

@@ -53,16 +53,16 @@ def test_policy_lets_the_account_change_nothing_but_mounts(
     account = Account(installed, scene)
     pod = workload(scene)["spec"]["template"]["spec"]
     main, other = pod["containers"]
-    evil: list[Manifest] = [
-        pod_patch(containers=[main | {"image": "evil"}, other]),
-        pod_patch(containers=[main | {"command": ["evil"]}, other]),
+    harmful: list[Manifest] = [
+        pod_patch(containers=[main | {"image": "new"}, other]),
+        pod_patch(containers=[main | {"command": ["new"]}, other]),
         pod_patch(containers=[main | {"env": []}, other]),
         pod_patch(containers=[main | {"securityContext": {"runAsUser": 0}}, other]),
         pod_patch(containers=[main | {"volumeMounts": []}, other]),
-        pod_patch(containers=[main | {"readinessProbe": {"exec": {"command": ["evil"]}}}, other]),
-        pod_patch(containers=[main, other, {"name": "evil", "image": "evil"}]),
+        pod_patch(containers=[main | {"readinessProbe": {"exec": {"command": ["new"]}}}, other]),
+        pod_patch(containers=[main, other, {"name": "new", "image": "new"}]),
         pod_patch(containers=[main]),
-        pod_patch(initContainers=[{"name": "evil", "image": "evil"}]),
+        pod_patch(initContainers=[{"name": "new", "image": "new"}]),
         pod_patch(hostNetwork=True),
         pod_patch(hostPID=True),
         pod_patch(serviceAccountName="admin"),
@@ -76,12 +76,12 @@ def test_policy_lets_the_account_change_nothing_but_mounts(
             volumes=[*pod["volumes"], {"name": "mailproxy-x", "configMap": {"name": "secrets"}}]
         ),
         {"spec": {"replicas": 5}},
-        {"spec": {"template": {"metadata": {"labels": {"evil": "yes"}}}}},
+        {"spec": {"template": {"metadata": {"labels": {"new": "yes"}}}}},
     ]
-    for patch in evil:
+    for patch in harmful:
         assert account.is_refused(patch, "mailproxy may"), patch
 
 
-def test_policy_says_nothing_to_others(scene: Scene) -> None:
+def test_policy_does_not_apply_to_others(scene: Scene) -> None:
     scene.api.apply(workload(scene, consents=False), field_manager="user")
     scene.api.merge_patch("Deployment", "dms", {"spec": {"replicas": 2}}, scene.mail)
