@@ -19,7 +19,7 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 MANIFESTS = REPOSITORY / "manifests"
 PARTS = ("crd", "rbac", "operator")
 COMPONENTS = sorted(path.name for path in (MANIFESTS / "components").iterdir())
-CHOICES = ("default", "live")  # what users install
+CHOICES = ("default", "minimal")  # what users install
 IMAGE = "ghcr.io/mailproxy/mailproxy-operator"
 
 
@@ -41,19 +41,19 @@ def test_kustomization_names_what_is_there_and_all_of_it(part: str) -> None:
     }
 
 
-def test_default_installs_every_part() -> None:
-    named = {path.resolve() for path in resources_of(MANIFESTS / "default")}
+def test_minimal_installs_every_part() -> None:
+    named = {path.resolve() for path in resources_of(MANIFESTS / "minimal")}
     assert named == {MANIFESTS / part for part in PARTS}
 
 
-def test_live_is_the_default_and_the_right_to_poke() -> None:
-    kustomization = read(MANIFESTS / "live" / "kustomization.yaml")
-    assert kustomization["resources"] == ["../default"]
-    assert kustomization["components"] == ["../components/poke"]
+def test_default_is_minimal_with_the_right_to_refresh_volumes() -> None:
+    kustomization = read(MANIFESTS / "default" / "kustomization.yaml")
+    assert kustomization["resources"] == ["../minimal"]
+    assert kustomization["components"] == ["../components/volume-refresh"]
 
 
-def test_policy_guards_the_account_that_gets_the_right_to_poke() -> None:
-    folder = MANIFESTS / "components" / "poke"
+def test_policy_guards_the_account_that_gets_the_right_to_refresh_volumes() -> None:
+    folder = MANIFESTS / "components" / "volume-refresh"
     (subject,) = read(folder / "cluster-role-binding.yaml")["subjects"]
     account = read(MANIFESTS / "rbac" / "service-account.yaml")["metadata"]
     assert (subject["namespace"], subject["name"]) == (account["namespace"], account["name"])

@@ -1,31 +1,20 @@
-"""What tests of wiring play with: the operator as its own account, and a user's mail server."""
+"""A user's mail server as a workload, and the MailProxy that wants its files mounted there."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
-from tests.controlplane.api import Api, Manifest
-from tests.controlplane.audit import AuditLog
+from tests.controlplane.api import Manifest
+from tests.controlplane.audit import Request
 from tests.controlplane.edge import MAIL_LABELS
-from tests.controlplane.server import ControlPlane
+from tests.integration.cluster import Installation
 from tests.integration.scene import Scene
-from tests.operator_process import OperatorProcess
 
-SYSTEM = "elsewhere"  # `namespace:` of a user's own kustomization
-OPERATOR = "mailproxy-operator"
 CONSENT = "mailproxy.dev/allow-wiring"
 WORKLOADS = ("deployments", "statefulsets")
 
 
-class Installation(NamedTuple):
-    """A control plane with mailproxy and the component, and the operator's process."""
-
-    plane: ControlPlane
-    api: Api
-    audit: AuditLog
-    operator: OperatorProcess
-
-    def writes(self) -> list[Any]:
-        """What the operator has written to workloads."""
-        return [w for w in self.audit.writes() if w.resource in WORKLOADS]
+def find_writes(installed: Installation, scene: Scene) -> list[Request]:
+    """What the operator has written to the workloads of a scene."""
+    return [w for w in installed.audit.writes(scene.mail) if w.resource in WORKLOADS]
 
 
 def workload(scene: Scene, kind: str = "Deployment", *, consents: bool = True) -> Manifest:
