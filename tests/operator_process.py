@@ -11,7 +11,7 @@ from tests.controlplane.api import wait_for
 from tests.controlplane.processes import ProcessGroup, Server, stop_servers
 
 READY_SECONDS = 30.0
-_PORT = re.compile(r"probes on port (\d+)")
+_PORT = re.compile(r"health on port (\d+)")
 
 
 class OperatorProcess:

@@ -11,8 +11,10 @@ import yaml
 
 from mailproxy import __version__
 from mailproxy.cli.main import main
-from mailproxy.controller.kinds import CHILDREN, MAIL_PROXIES, PROJECTIONS, WORKLOADS
 from mailproxy.kube.events import EVENTS
+from mailproxy.observed.kinds import MAIL_PROXIES, WORKLOADS
+from mailproxy.plan.edge.registry import PROJECTIONS
+from mailproxy.plan.model import CHILD_KINDS
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 MANIFESTS = REPOSITORY / "manifests"
@@ -104,7 +106,7 @@ def test_role_fits_the_kinds_in_the_code() -> None:
     watched = PROJECTIONS.keys() - set(WORKLOADS.values())
     needed = {(r.group, r.plural, verb) for r in watched for verb in ("list", "watch")}
     verbs = ("get", "create", "patch", "delete")
-    needed |= {(r.group, r.plural, verb) for r, verb in product(CHILDREN.values(), verbs)}
+    needed |= {(r.group, r.plural, verb) for r, verb in product(CHILD_KINDS.values(), verbs)}
     needed |= {
         (MAIL_PROXIES.group, MAIL_PROXIES.plural, "get"),
         (MAIL_PROXIES.group, f"{MAIL_PROXIES.plural}/status", "patch"),

@@ -1,6 +1,24 @@
-"""Which kind of object a request is about, and the URL path that names it."""
+"""How objects and kinds are named: what every layer, even the client, has to know."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class ObjectKey(NamedTuple):
+    """Names an object among those of its kind; kinds without namespaces leave `namespace` empty."""
+
+    namespace: str
+    name: str
+
+
+class ObjectRef(NamedTuple):
+    """Names an object among those of one namespace."""
+
+    kind: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}"
 
 
 @dataclass(frozen=True)
@@ -42,3 +60,6 @@ def _segment(text: str) -> str:
     if text in ("", ".", "..") or not text.isascii() or set(text) & set("/%?# "):
         raise ValueError(f"`{text}` cannot name an object")
     return text
+
+
+PODS = Resource("", "v1", "pods", "Pod")
