@@ -17,8 +17,9 @@ _PORT = re.compile(r"health on port (\d+)")
 class OperatorProcess:
     """`mailproxy run` with a kubeconfig, on a free port; a context manager."""
 
-    def __init__(self, kubeconfig: Path, log: Path) -> None:
-        self._kubeconfig = kubeconfig
+    def __init__(self, kubeconfig: Path, log: Path, *options: str) -> None:
+        """`options` are further arguments, such as `--recheck-seconds=1`."""
+        self._options = ("--port=0", f"--kubeconfig={kubeconfig}", *options)
         self._log = log
         self._group: ProcessGroup | None = None
         self._server: Server | None = None
@@ -50,8 +51,7 @@ class OperatorProcess:
         """Start it and return at once."""
         self._group = ProcessGroup()
         program = [sys.executable, "-m", "mailproxy", "run"]
-        options = ["--kubeconfig", str(self._kubeconfig), "--port", "0"]
-        self._server = Server([*program, *options], self._log, self._group)
+        self._server = Server([*program, *self._options], self._log, self._group)
 
     def stop(self, grace_seconds: float = 10.0) -> None:
         """End it by SIGTERM, and by SIGKILL after `grace_seconds`; with 0 at once by SIGKILL."""

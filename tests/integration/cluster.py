@@ -37,7 +37,11 @@ class Cluster:
 
 @contextmanager
 def run_cluster(
-    folder: Path, crds: Sequence[Manifest], binaries: Binaries | None = None
+    folder: Path,
+    crds: Sequence[Manifest],
+    binaries: Binaries | None = None,
+    *,
+    options: Sequence[str] = (),
 ) -> Iterator[Cluster]:
     """An operator that may do everything, as a user of its own; all ends with the context."""
     audit = AuditLog(folder)
@@ -49,7 +53,8 @@ def run_cluster(
         users={OPERATOR: "system:masters"},
     ) as plane:
         kubeconfig = plane.user_kubeconfig(OPERATOR)
-        with _ending(OperatorProcess(kubeconfig, plane.logs / "operator.log")) as operator:
+        log = plane.logs / "operator.log"
+        with _ending(OperatorProcess(kubeconfig, log, *options)) as operator:
             yield Cluster(plane, Api(plane.kubeconfig), audit, operator)
 
 

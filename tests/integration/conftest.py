@@ -22,6 +22,8 @@ from tests.operator_process import OperatorProcess
 
 TOOLS_ERROR = pytest.StashKey[ToolError]()
 DIRECTORY = pytest.StashKey[Path]()
+# What tests wait for; nobody watches a real mail server here that is slow or restarts.
+SHORT = ("--probe-accepted-grace-seconds=1", "--volume-refresh-pauses=1,15,45")
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -59,7 +61,8 @@ def shared_cluster(
     """Of all tests that need none of their own."""
     directory = tmp_path_factory.mktemp("shared")
     pytestconfig.stash[DIRECTORY] = directory
-    with run_cluster(directory, [*traefik_crds(), mailproxy_crd()], binaries) as cluster:
+    crds = [*traefik_crds(), mailproxy_crd()]
+    with run_cluster(directory, crds, binaries, options=SHORT) as cluster:
         yield cluster
 
 

@@ -70,11 +70,11 @@ def test_explain_lists_the_whole_tree(explain: Explain, part: str) -> None:
 def test_explain_says_what_to_choose_for_trust_and_what_it_risks(explain: Explain) -> None:
     text = join_lines(explain("mailproxy.spec.trust"))
     for said in [
-        "Whose PROXY protocol header Dovecot believes.",
+        "Sources from which Dovecot accepts a PROXY",
         "enum: ProxyPods, NodePodCIDRs, None",
         "every pod on those nodes can then claim any client address",
         "At most 64, none wider than /8 (IPv4) or /32 (IPv6).",
-        "Left out: the live addresses of the proxy pods.",
+        "Defaults to the live addresses of the proxy pods.",
     ]:
         assert said in text
 
@@ -125,7 +125,7 @@ def test_largest_spec_is_within_the_rules_cost(api: Api) -> None:
     proxy = build_proxy(
         "m" * 50,
         hostname=".".join(["h" * 62] * 4),
-        edge={"podSelector": {"matchLabels": labels}, "ingressClassName": "c" * 253},
+        edge={"podSelector": {"matchLabels": labels}, "traefik": {"ingressClassName": "c" * 253}},
         ports=ports,
         mailServer={"podSelector": {"matchLabels": labels}},
         trust={"networks": networks},

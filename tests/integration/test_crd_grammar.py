@@ -104,7 +104,7 @@ def find_model_complaints(texts: list[str]) -> dict[int, list[str]]:
 
 
 @quickly
-@given(texts=st.lists(networks, min_size=8, max_size=32))
+@given(texts=st.lists(networks, min_size=8, max_size=32, unique=True))
 def test_rules_of_networks_give_the_same_verdict(api: Api, texts: list[str]) -> None:
     by_model = find_model_complaints(texts)
     assert find_server_complaints(api, texts) == by_model
@@ -187,11 +187,12 @@ ports = st.builds(
         },
     ),
 )
-headers = st.fixed_dictionaries(
+headers = st.fixed_dictionaries({}, optional={"version": st.sampled_from([1, 2])})
+traefiks = st.fixed_dictionaries(
     {},
     optional={
-        "version": st.sampled_from([1, 2]),
-        "field": st.sampled_from(["Service", "ServersTransport"]),
+        "ingressClassName": st.just("public"),
+        "proxyProtocolField": st.sampled_from(["Service", "ServersTransport"]),
     },
 )
 edges = st.fixed_dictionaries(
@@ -200,8 +201,8 @@ edges = st.fixed_dictionaries(
         "namespace": st.just("kube-system"),
         "serviceName": st.just("edge"),
         "podSelector": st.just({"matchLabels": LABELS}),
-        "ingressClassName": st.just("public"),
         "proxyProtocol": headers,
+        "traefik": traefiks,
     },
 )
 trusts = st.fixed_dictionaries(

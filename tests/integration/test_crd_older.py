@@ -61,7 +61,7 @@ def build_status(**changes: Any) -> Manifest:
         "observedGeneration": 1,
         "conditions": [ready | rest],
         "edge": "traefik/traefik",
-        "traefikVersion": "3.7.9",
+        "edgeVersion": "3.7.9",
         "proxies": [],
         "ports": [],
         "portsSummary": "4/5",

@@ -100,7 +100,7 @@ def test_foreign_object_with_our_name_is_reported_and_left_alone(
     condition = "TrustReady" if kind == "ConfigMap" else "RoutesReady"
     found = scene.wait_for_condition(condition, "False", "NotOwned")
     assert f"{kind} {NAMES[kind]}" in found["message"]
-    assert "delete or rename" in found["message"]
+    assert "Delete or rename" in found["message"]
     scene.wait_for_condition("Ready", "False", "NotOwned")
     now = scene.api.get(kind, NAMES[kind], scene.mail)
     assert now["metadata"]["uid"] == made["metadata"]["uid"]

@@ -34,7 +34,7 @@ def wait_for_headers(scene: Scene, *expected: bool | None) -> None:
     """Wait until the status says this of the proxy pods; None: not known."""
 
     def read() -> list[bool | None]:
-        return [proxy.get("believed") for proxy in scene.status().get("proxies", [])]
+        return [proxy.get("headerAccepted") for proxy in scene.status().get("proxies", [])]
 
     wait_for(lambda: read() == list(expected), SETTLE_SECONDS, read)
 

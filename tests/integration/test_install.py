@@ -90,7 +90,7 @@ def want_other_children(scene: Scene) -> None:
         "ports": [{"name": "imaps"}, {"name": "submissions"}],
         "trust": {"from": "NodePodCIDRs"},
     }
-    scene.apply(edge={"proxyProtocol": {"field": "ServersTransport"}}, **spec)
+    scene.apply(edge={"traefik": {"proxyProtocolField": "ServersTransport"}}, **spec)
     wait_for_children(scene, lasting | {("ServersTransportTCP", "mail")})
     scene.wait_for_trust("10.244.1.0/24", "fd00:1::/64")
     scene.apply(**spec)

@@ -27,7 +27,7 @@ def test_one_object_becomes_all_its_children(scene: Scene) -> None:
     assert scene.trusted() == ["10.1.0.1", "10.1.0.2"]
     status = scene.status()
     assert status["portsSummary"] == "5/5"
-    assert status["traefikVersion"] == "3.7.9"
+    assert status["edgeVersion"] == "3.7.9"
     assert [proxy["pod"] for proxy in status["proxies"]] == ["traefik-0", "traefik-1"]
 
 
@@ -109,7 +109,7 @@ EDITS: list[tuple[dict[str, Any], Any]] = [
         lambda s: _route(s, "smtp")["routes"][0]["services"][0]["proxyProtocol"] == {"version": 1},
     ),
     (
-        {"edge": {"proxyProtocol": {"field": "ServersTransport"}}},
+        {"edge": {"traefik": {"proxyProtocolField": "ServersTransport"}}},
         lambda s: (
             _route(s, "smtp")["routes"][0]["services"][0].get("serversTransport") == "mail"
             and "proxyProtocol" not in _route(s, "smtp")["routes"][0]["services"][0]
@@ -117,7 +117,7 @@ EDITS: list[tuple[dict[str, Any], Any]] = [
         ),
     ),
     (
-        {"edge": {"ingressClassName": "mail-edge"}},
+        {"edge": {"traefik": {"ingressClassName": "mail-edge"}}},
         lambda s: (
             s.children()["IngressRouteTCP", "mail-smtp"]["metadata"].get("annotations")
             == {"kubernetes.io/ingress.class": "mail-edge"}

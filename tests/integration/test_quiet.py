@@ -11,6 +11,14 @@ from tests.integration.silence import serve_many, touch_all, wait_for_silence
 
 PROXIES = 100
 QUIET_SECONDS = 20.0
+# All is looked at again several times meanwhile, and every watch ends.
+OFTEN = (
+    "--recheck-seconds=1",
+    "--resync-min-seconds=2",
+    "--resync-max-seconds=4",
+    "--watch-min-seconds=6",
+    "--watch-max-seconds=8",
+)
 
 
 @pytest.mark.timeout(600)
@@ -18,7 +26,8 @@ def test_a_hundred_follow_one_edge_and_then_nothing_is_written(
     binaries: Binaries, tmp_path: Path
 ) -> None:
     # On a control plane of its own, which is killed: to delete so much takes longer than to start.
-    with run_cluster(tmp_path, [*traefik_crds(), mailproxy_crd()], binaries) as cluster:
+    crds = [*traefik_crds(), mailproxy_crd()]
+    with run_cluster(tmp_path, crds, binaries, options=OFTEN) as cluster:
         scene = serve_many(cluster, PROXIES)
         before = len(cluster.audit.writes())
         touch_all(scene, PROXIES)

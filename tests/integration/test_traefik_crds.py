@@ -119,7 +119,7 @@ def test_outdated_crds_are_reported_without_a_hot_loop(
     operator.start()
     scene.add_edge("10.1.0.1")
     scene.add_mail_server()
-    scene.apply(edge={"proxyProtocol": {"field": "ServersTransport"}})
+    scene.apply(edge={"traefik": {"proxyProtocolField": "ServersTransport"}})
     found = scene.wait_for_condition("RoutesReady", "False", "CRDOutdated")
     assert ".spec.proxyProtocol" in found["message"]
     assert "ServersTransportTCP mail" in found["message"]

@@ -59,8 +59,8 @@ def test_missing_files_are_used_as_soon_as_they_exist(scene: Scene) -> None:
     scene.add_mail_server()
     scene.apply(mailServer=mail_server())
     found = scene.wait_for_condition("Accepted", "False", "OverridesNotFound")
-    assert f"ConfigMap {scene.mail}/own does not exist: make it" in found["message"]
-    assert "mail-overrides is made then" in found["message"]
+    assert f"ConfigMap {scene.mail}/own does not exist. Create it" in found["message"]
+    assert "mail-overrides is created then" in found["message"]
     scene.wait_for_condition("Ready", "False", "OverridesNotFound")
     scene.wait_for_condition("RoutesReady", "True")
     scene.wait_for_trust("10.1.0.1")
@@ -131,7 +131,7 @@ def test_children_of_another_mail_proxy_are_refused(scene: Scene) -> None:
         ports=[{"name": "imaps", "entryPoint": "mail-pop3"}],
     )
     found = scene.wait_for_condition("Accepted", "False", "OverridesInvalid", name="second")
-    assert "is made by mailproxy" in found["message"]
+    assert "is managed by mailproxy" in found["message"]
 
 
 def test_second_look_at_the_users_files_writes_nothing(scene: Scene, audit: AuditLog) -> None:
