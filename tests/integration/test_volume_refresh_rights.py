@@ -32,13 +32,14 @@ def minimal(binaries: Binaries, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 
 @pytest.fixture(scope="module")
-def place(installed: Installation) -> tuple[Scene, Api]:
+def place(installed: Installation) -> Iterator[tuple[Scene, Api]]:
     """A mail server without a MailProxy, and the operator's rights."""
     scene = Scene(installed.api)
     scene.add_mail_server()
     account = installed.account()
     wait_for_policy(account, scene.mail, POLICY)
-    return scene, account
+    yield scene, account
+    scene.tear_down()
 
 
 def wait_for_policy(account: Api, namespace: str, policy: str) -> None:

@@ -1,6 +1,7 @@
 """What users install: `manifests/`, `crds/` and the Dockerfile, without an API server."""
 
 import re
+import subprocess
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -86,10 +87,11 @@ def test_image_is_the_one_of_this_version() -> None:
     assert container()["image"] == IMAGE
 
 
-def test_dockerfile_labels_the_image_with_this_version() -> None:
-    label = re.search(r'image\.version="(.*?)"', (REPOSITORY / "Dockerfile").read_text())
-    assert label
-    assert label[1] == __version__
+def test_make_labels_the_image_with_this_version() -> None:
+    assert 'image.version="${VERSION}"' in (REPOSITORY / "Dockerfile").read_text()
+    command = ["make", "--dry-run", "image"]
+    shown = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    assert f"--build-arg VERSION={__version__} " in shown.stdout
 
 
 def test_build_context_has_what_the_dockerfile_copies() -> None:
