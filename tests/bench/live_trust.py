@@ -16,7 +16,7 @@ from tests.cluster.addresses import DUAL_STACK, IPV6_ONLY
 from tests.cluster.cluster import Cluster
 from tests.cluster.operator import install_operator
 from tests.cluster.scene import Scene
-from tests.e2e.crowd import Crowd
+from tests.e2e.client_load import Crowd
 from tests.e2e.replacement import (
     IMAP,
     REPLICAS,

@@ -14,7 +14,6 @@ from tests.cluster.programs import find_obstacle
 from tests.cluster.scene import Scene
 from tests.cluster.workloads import NAME
 from tests.controlplane.gomod import ToolError
-from tests.e2e.arrival import Arrival, watch_arrival
 from tests.e2e.modes import (
     MODES,
     SEPARATE,
@@ -26,7 +25,8 @@ from tests.e2e.modes import (
 )
 from tests.e2e.replacement import REPLICAS
 from tests.e2e.report import REPORT, Report
-from tests.e2e.visits import Visitor
+from tests.e2e.sessions import Visitor
+from tests.e2e.trust_latency import Arrival, watch_arrival
 from tests.e2e.wire import Wire
 
 NUMBER = int(os.environ.get("MAILPROXY_E2E_CLUSTER", "2"))  # `make cluster` is 1

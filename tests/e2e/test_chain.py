@@ -24,7 +24,7 @@ from tests.e2e.modes import (
     temporary_scenes,
 )
 from tests.e2e.report import Report
-from tests.e2e.visits import prove_outside_client
+from tests.e2e.sessions import prove_outside_client
 
 INDEX = 20  # of LoadBalancer addresses
 POINTS = ENTRY_POINTS.values()

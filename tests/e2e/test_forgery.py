@@ -15,7 +15,10 @@ from tests.cluster.scene import INSIDER, Scene
 from tests.controlplane.api import wait_for
 from tests.e2e import server_log
 from tests.e2e.attacker import Attack
-from tests.e2e.break_in import (
+from tests.e2e.modes import MODES, SEPARATE, Mode, Scenes, chosen_modes, side_by_side
+from tests.e2e.proxy_header import Endpoint, version_2, version_2_local
+from tests.e2e.reach import reach
+from tests.e2e.relay_attempt import (
     VICTIM,
     Intruder,
     build_break_in,
@@ -24,9 +27,6 @@ from tests.e2e.break_in import (
     describe_all,
     prove_mistrust,
 )
-from tests.e2e.modes import MODES, SEPARATE, Mode, Scenes, chosen_modes, side_by_side
-from tests.e2e.proxy_header import Endpoint, version_2, version_2_local
-from tests.e2e.reach import reach
 from tests.e2e.services import POSTFIX, proxy_port
 
 LOG_SECONDS = 15.0

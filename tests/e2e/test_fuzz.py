@@ -14,11 +14,7 @@ from mailproxy.api.mail_services import MailService
 from tests.cluster.scene import INSIDER
 from tests.controlplane.api import wait_for
 from tests.e2e import server_log
-from tests.e2e.break_in import VICTIM, Intruder, describe_all
-from tests.e2e.modes import MODES, Mode, Scenes, chosen_modes, side_by_side
-from tests.e2e.report import Report
-from tests.e2e.services import DOVECOT, POSTFIX
-from tests.e2e.storm import (
+from tests.e2e.attack_load import (
     CROWD,
     FUZZ,
     LOGINS,
@@ -29,7 +25,11 @@ from tests.e2e.storm import (
     find_connections,
     quick_recovery,
 )
-from tests.e2e.visits import prove_outside_client
+from tests.e2e.modes import MODES, Mode, Scenes, chosen_modes, side_by_side
+from tests.e2e.relay_attempt import VICTIM, Intruder, describe_all
+from tests.e2e.report import Report
+from tests.e2e.services import DOVECOT, POSTFIX
+from tests.e2e.sessions import prove_outside_client
 from tests.e2e.wrong_headers import WRONG_HEADERS
 
 # With four at once the servers are so busy that twice as many attacks are given up.

@@ -19,7 +19,7 @@ from tests.e2e.modes import (
 )
 from tests.e2e.report import Report
 from tests.e2e.services import proxy_port
-from tests.e2e.visits import prove_outside_client
+from tests.e2e.sessions import prove_outside_client
 
 INDEX = 24  # of LoadBalancer addresses
 

@@ -14,7 +14,7 @@ from tests.controlplane.api import wait_for
 from tests.e2e.modes import FAMILIES, MODES, Mode, Scenes, chosen_modes
 from tests.e2e.report import Report
 from tests.e2e.services import proxy_ports
-from tests.e2e.visits import Visitor, prove_all
+from tests.e2e.sessions import Visitor, prove_all
 from tests.e2e.wire import Wire
 
 Choice = tuple[str, int]  # field and version of `edge.proxyProtocol`

@@ -7,13 +7,13 @@ import pytest
 from mailproxy.plan.trust.files import TRUST_FILE
 from tests.cluster.scene import INSIDER, Scene
 from tests.controlplane.api import wait_for
-from tests.e2e.arrival import find_mounted, read_trusted
-from tests.e2e.break_in import Intruder, prove_mistrust
 from tests.e2e.modes import SEPARATE, Scenes
 from tests.e2e.reach import reach_from_pod
+from tests.e2e.relay_attempt import Intruder, prove_mistrust
 from tests.e2e.report import Report
 from tests.e2e.services import proxy_ports
-from tests.e2e.visits import prove_outside_client
+from tests.e2e.sessions import prove_outside_client
+from tests.e2e.trust_latency import find_mounted, read_trusted
 
 EVIL = "evil"
 POLICY_SECONDS = 10.0

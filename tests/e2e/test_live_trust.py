@@ -11,7 +11,12 @@ from tests.cluster.cluster import Cluster
 from tests.cluster.scene import INSIDER, Scene
 from tests.controlplane.api import wait_for
 from tests.e2e.attacker import Attack, Plan, attack
-from tests.e2e.live import (
+from tests.e2e.modes import SEPARATE, Mode, Scenes, chosen_modes, temporary_scenes
+from tests.e2e.proxy_header import Endpoint, version_2
+from tests.e2e.reach import expect, reach_from_pod
+from tests.e2e.report import Report
+from tests.e2e.services import proxy_ports
+from tests.e2e.trust_change import (
     IMAP_PORT,
     JAILS,
     SUBMISSION_PORT,
@@ -19,11 +24,6 @@ from tests.e2e.live import (
     find_ignored,
     play_change,
 )
-from tests.e2e.modes import SEPARATE, Mode, Scenes, chosen_modes, temporary_scenes
-from tests.e2e.proxy_header import Endpoint, version_2
-from tests.e2e.reach import expect, reach_from_pod
-from tests.e2e.report import Report
-from tests.e2e.services import proxy_ports
 
 INDEX = 70  # of LoadBalancer addresses
 ALONE = "a NetworkPolicy alone guards the PROXY ports"

@@ -3,7 +3,7 @@
 from tests.cluster.scene import Scene
 from tests.e2e.modes import FAMILIES
 from tests.e2e.report import Report
-from tests.e2e.visits import Visitor, prove_all, prove_outside_client
+from tests.e2e.sessions import Visitor, prove_all, prove_outside_client
 
 
 @FAMILIES

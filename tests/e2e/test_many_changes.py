@@ -16,11 +16,11 @@ import pytest
 from tests.cluster.scene import SETTLE_SECONDS, Scene
 from tests.cluster.workloads import PROXY_LABELS, build_pod
 from tests.controlplane.api import wait_for
-from tests.e2e.crowd import Idler
-from tests.e2e.live import change_labels
+from tests.e2e.client_load import Idler
 from tests.e2e.modes import REPLICA_MODES, SEPARATE, Mode, Scenes, chosen_modes
 from tests.e2e.replacement import IMAP, addresses_of, find_edge_pods, time_first_login
 from tests.e2e.report import Report
+from tests.e2e.trust_change import change_labels
 
 CHANGES = int(os.environ.get("CHANGES", "10"))
 FIRST_CHANGES = 10  # after these a program has what it needs

@@ -12,7 +12,7 @@ from tests.cluster.scene import Scene
 from tests.controlplane.api import Manifest, wait_for
 from tests.e2e.modes import MODES, SEPARATE, Mode, chosen_modes, side_by_side
 from tests.e2e.report import Report
-from tests.e2e.visits import Visitor, prove_all
+from tests.e2e.sessions import Visitor, prove_all
 
 INDEX = 60  # of LoadBalancer addresses
 CHILD_KINDS = {"ConfigMap", "IngressRouteTCP", "NetworkPolicy", "Service"}

@@ -13,10 +13,9 @@ import pytest
 
 from tests.cluster.scene import SETTLE_SECONDS
 from tests.controlplane.api import wait_for
-from tests.e2e.absence import expect_nothing_new, operator_away, replace_without_operator
-from tests.e2e.arrival import Arrival
-from tests.e2e.crowd import Crowd, Idler
+from tests.e2e.client_load import Crowd, Idler
 from tests.e2e.modes import MODES, REPLICA_MODES, Mode, Scenes, chosen_modes
+from tests.e2e.operator_downtime import expect_nothing_new, operator_away, replace_without_operator
 from tests.e2e.replacement import (
     IMAP,
     REPLACEMENTS,
@@ -30,6 +29,7 @@ from tests.e2e.replacement import (
     time_first_login,
 )
 from tests.e2e.report import Report
+from tests.e2e.trust_latency import Arrival
 
 AWAY_SECONDS = float(os.environ.get("AWAY_SECONDS", "0"))  # beyond what the test takes anyway
 NETWORKS = {"dual-stack": "replica_scenes", "IPv6-only": "ipv6_scenes"}  # the fixture of each

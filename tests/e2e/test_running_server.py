@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from mailproxy.api.mail_services import MAIL_SERVICES, Daemon, PortName
 from tests.cluster.scene import Scene
 from tests.e2e.services import DOVECOT, POSTFIX, proxy_port
-from tests.e2e.visits import Visitor
+from tests.e2e.sessions import Visitor
 
 PROXY_PARAMETERS = ("postscreen_upstream_proxy_protocol", "smtpd_upstream_proxy_protocol")
 CACHE_TROUBLE = re.compile("unable to get exclusive lock|proxywrite service is not configured")

@@ -18,7 +18,7 @@ from tests.e2e.modes import FAMILIES
 from tests.e2e.report import Report
 from tests.e2e.server_log import Sighting
 from tests.e2e.services import SERVICES, proxy_port
-from tests.e2e.visits import LOG_SECONDS, Visitor, prove_all
+from tests.e2e.sessions import LOG_SECONDS, Visitor, prove_all
 from tests.e2e.wire import Wire
 
 INDEX = 30  # of LoadBalancer addresses

@@ -10,7 +10,7 @@ from tests.cluster.scene import Scene
 from tests.cluster.workloads import PROXY_LABELS, build_edge_service
 from tests.e2e.modes import FAMILIES
 from tests.e2e.report import Report
-from tests.e2e.visits import Visitor
+from tests.e2e.sessions import Visitor
 
 LOCAL, CLUSTER = 41, 42  # indices of LoadBalancer addresses
 PORTS = (PortName.IMAPS, PortName.SUBMISSIONS)

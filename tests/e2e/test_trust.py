@@ -8,9 +8,9 @@ from tests.cluster.images import TRAEFIK_IMAGE
 from tests.cluster.scene import SETTLE_SECONDS, Scene
 from tests.cluster.workloads import PROXY_LABELS
 from tests.controlplane.api import wait_for
-from tests.e2e.arrival import Arrival
 from tests.e2e.modes import MODES, Mode
 from tests.e2e.report import Report
+from tests.e2e.trust_latency import Arrival
 
 
 @pytest.mark.parametrize("arriving_mode", MODES, ids="-".join)

@@ -14,7 +14,7 @@ from tests.controlplane.api import Manifest, wait_for
 from tests.controlplane.edge import MAIL_LABELS
 from tests.e2e.modes import Scenes, become_known, temporary_scenes
 from tests.e2e.report import Report
-from tests.e2e.visits import Visitor, prove_all
+from tests.e2e.sessions import Visitor, prove_all
 
 COMPONENT = ROOT / "manifests" / "components" / "wiring"
 FILES = ("admission-policy.yaml", "cluster-role.yaml", "cluster-role-binding.yaml")

@@ -19,7 +19,7 @@ from tests.e2e.attacker import (
 )
 from tests.e2e.proxy_header import Endpoint, version_1, version_2, version_2_local
 from tests.e2e.services import DOVECOT, proxy_port
-from tests.e2e.visits import PROTOCOLS
+from tests.e2e.sessions import PROTOCOLS
 
 SENDER = "forger@evil.example"
 LOG_SECONDS = 15.0

@@ -14,8 +14,8 @@ from tests.controlplane.edge import MAIL_LABELS
 from tests.e2e.mailbox_clients import Request, visit
 from tests.e2e.modes import MODES, Mode, Scenes, become_known, chosen_modes, temporary_scenes
 from tests.e2e.report import Report
+from tests.e2e.sessions import Visitor, prove_all
 from tests.e2e.smtp_client import deliver
-from tests.e2e.visits import Visitor, prove_all
 
 INDEX = 50  # of LoadBalancer addresses
 NAME = "own-files"

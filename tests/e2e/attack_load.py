@@ -14,8 +14,8 @@ from functools import partial
 from mailproxy.api.mail_services import MAIL_SERVICES, MailService
 from tests.controlplane.api import wait_for
 from tests.e2e.attacker import Attack, Outcome
-from tests.e2e.break_in import Intruder, build_break_in
 from tests.e2e.proxy_header import Endpoint, mutations, version_2
+from tests.e2e.relay_attempt import Intruder, build_break_in
 from tests.e2e.services import POSTFIX, proxy_port
 from tests.e2e.wrong_headers import WRONG_HEADERS, valid_headers
 

@@ -9,7 +9,7 @@ from mailproxy.api.mail_services import PortName
 from tests.cluster.scene import INSIDER, Scene
 from tests.cluster.workloads import PASSWORD, PROXY_LABELS, build_pod, find_mailbox
 from tests.controlplane.api import Manifest, wait_for
-from tests.e2e.knocking import Finding, Request, knock
+from tests.e2e.port_probe import Finding, Request, knock
 from tests.e2e.proxy_header import Endpoint, version_2
 
 COMER = "comer"
