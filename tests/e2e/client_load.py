@@ -1,4 +1,4 @@
-"""Clients that never stop: logins and deliveries through the edge's own addresses, one by one."""
+"""A steady load of clients: logins and deliveries through the edge's Service, one by one."""
 
 import threading
 from collections.abc import Callable
@@ -12,10 +12,10 @@ from tests.e2e.mailbox_clients import lenient_tls
 from tests.e2e.replacement import log_in
 from tests.e2e.smtp_client import Tls, deliver
 
-LOGIN_PAUSE, DELIVERY_PAUSE = 0.2, 0.5  # a server that is busy with clients alone follows late
-THINKING = 0.2  # as clients that are far away need for TLS: they are between connecting and login
+LOGIN_PAUSE, DELIVERY_PAUSE = 0.2, 0.5  # more would slow the server down
+LOGIN_DELAY = 0.2  # between connecting and login, as TLS takes clients that are far away
 
-# What Dovecot says, or not, to clients whose password it is checking; and to Postfix.
+# What Dovecot answers clients, and Postfix, whose password it is checking during a reload.
 CUT_OFF = (
     "=> socket error: EOF",
     "* BYE ",
@@ -25,14 +25,14 @@ CUT_OFF = (
 )
 
 
-class Crowd:
-    """One client that logs in by IMAP and one that sends mail, again and again; a context manager.
+class ClientLoad:
+    """A client that logs in by IMAP and one that sends mail, both in a loop; a context manager.
 
     Attributes:
         logins, deliveries: How many succeeded.
-        cut_off: Logins, of both, that Dovecot itself broke off, in words, as it does with the few
-            whose password it is checking just when it is reloaded.
-        failures: What else went wrong.
+        cut_off: Messages of logins, of both, that Dovecot aborted, as it does if it is checking the
+            password while it is reloaded.
+        failures: All other errors.
     """
 
     def __init__(self, scene: Scene) -> None:
@@ -40,7 +40,7 @@ class Crowd:
         self.cut_off: list[str] = []
         self.failures: list[str] = []
         self._address = scene.addresses[0]
-        self._over = threading.Event()
+        self._stop = threading.Event()
         self._threads = [
             threading.Thread(target=self._repeat, args=(act, pause), daemon=True)
             for act, pause in ((self._log_in, LOGIN_PAUSE), (self._deliver, DELIVERY_PAUSE))
@@ -52,12 +52,12 @@ class Crowd:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._over.set()
+        self._stop.set()
         for thread in self._threads:
             thread.join()
 
     def _repeat(self, act: Callable[[], str], pause: float) -> None:
-        while not self._over.wait(pause):
+        while not self._stop.wait(pause):
             failure = act()
             if any(words in failure for words in CUT_OFF):
                 self.cut_off.append(failure)
@@ -65,7 +65,7 @@ class Crowd:
                 self.failures.append(failure)
 
     def _log_in(self) -> str:
-        failure = log_in(self._address, 143, THINKING)
+        failure = log_in(self._address, 143, LOGIN_DELAY)
         self.logins += not failure
         return failure and f"login: {failure}"
 
@@ -83,8 +83,8 @@ class Crowd:
         return "" if sent.accepted else f"delivery: {sent.transcript[-500:]}"
 
 
-class Idler:
-    """An IMAP client that has logged in through one certain pod, and waits; a context manager."""
+class IdleSession:
+    """An IMAP session in IDLE through a certain pod of the edge; a context manager."""
 
     def __init__(self, address: str, port: int) -> None:
         self._address, self._port = address, port
@@ -95,18 +95,18 @@ class Idler:
         self._client.starttls(lenient_tls())
         self._client.login(find_mailbox("imap"), PASSWORD)
         self._client.select("INBOX", readonly=True)
-        self._say("i1 IDLE", "+")
+        self._send("i1 IDLE", "+")
         return self
 
     def __exit__(self, *error: object) -> None:
         self._client.sock.close()
 
     def is_alive(self) -> bool:
-        """End the IDLE and ask for something else: the server must answer."""
-        self._say("DONE", "i1 OK")
+        """End IDLE and send another command: whether the server answers."""
+        self._send("DONE", "i1 OK")
         return self._client.noop()[0] == "OK"
 
-    def _say(self, line: str, answer: str) -> None:
+    def _send(self, line: str, answer: str) -> None:
         self._client.send(f"{line}\r\n".encode())
-        while not (heard := self._client.readline().decode()).startswith(answer):
-            assert heard, f"the server hung up after {line}"
+        while not (received := self._client.readline().decode()).startswith(answer):
+            assert received, f"the server closed the connection after {line}"

@@ -1,7 +1,7 @@
-"""Clients that try the PROXY ports of a mail server again and again, and what they find when.
+"""Connects to PROXY ports of a mail server again and again, and notes every change of the outcome.
 
 Nothing but the standard library, so that a pod can run this file as it is: a request on standard
-input, what was found on standard output, both as JSON. The time is that of the whole machine.
+input, the outcomes on standard output, both as JSON. Times are those of the machine's clock.
 """
 
 import json
@@ -18,14 +18,14 @@ PAUSE_SECONDS = 0.02
 
 
 @dataclass
-class Request:
+class ProbeRequest:
     """Which ports of which server, and for how long.
 
     Attributes:
-        header: In hexadecimal; it is sent at once.
-        until: Nobody goes on who has found this.
-        seconds: All give up after so many.
-        mark: Path of a file; `<mark>-<port>` is made when a port was tried first.
+        header: In hexadecimal; sent at once.
+        until: The state that ends the probe of a port.
+        seconds: After which every probe ends.
+        mark: Path of a file; `<mark>-<port>` is created after the first connection to a port.
     """
 
     host: str
@@ -37,11 +37,11 @@ class Request:
 
 
 @dataclass
-class Finding:
-    """What a port did, other than before.
+class PortState:
+    """The state of a port, where it differs from the one before.
 
     Attributes:
-        state: `greeted`; `closed` without a greeting; `refused`, when the connection was; `silent`.
+        state: `greeted`; `closed` without a greeting; `refused`, if the connection was; `silent`.
         at: Seconds since 1970.
     """
 
@@ -50,33 +50,33 @@ class Finding:
     at: float
 
 
-def knock(request: Request, execute: Callable[[list[str], str], str]) -> list[Finding]:
-    """Let a pod try; its findings in their order.
+def probe_ports(request: ProbeRequest, execute: Callable[[list[str], str], str]) -> list[PortState]:
+    """Let a pod probe the ports; returns what it has found, in the order of time.
 
     Args:
         execute: Runs a command with a text as its standard input, and returns its output.
     """
     command = ["python3", "-c", Path(__file__).read_text()]
-    findings = json.loads(execute(command, json.dumps(asdict(request))))
-    return sorted((Finding(**one) for one in findings), key=lambda finding: finding.at)
+    states = json.loads(execute(command, json.dumps(asdict(request))))
+    return sorted((PortState(**one) for one in states), key=lambda state: state.at)
 
 
-def _try_port(request: Request, port: int) -> list[Finding]:
-    findings: list[Finding] = []
+def _probe_port(request: ProbeRequest, port: int) -> list[PortState]:
+    states: list[PortState] = []
     deadline = time.time() + request.seconds
     while time.time() < deadline:
-        state = _try_once(request, port)
-        if not findings:
+        state = _connect(request, port)
+        if not states:
             Path(f"{request.mark}-{port}").touch()
-        if not findings or findings[-1].state != state:
-            findings.append(Finding(port, state, time.time()))
+        if not states or states[-1].state != state:
+            states.append(PortState(port, state, time.time()))
         if state == request.until:
             break
         time.sleep(PAUSE_SECONDS)
-    return findings
+    return states
 
 
-def _try_once(request: Request, port: int) -> str:
+def _connect(request: ProbeRequest, port: int) -> str:
     try:
         connection = socket.create_connection((request.host, port), TIMEOUT_SECONDS)
     except OSError:
@@ -92,7 +92,7 @@ def _try_once(request: Request, port: int) -> str:
 
 
 if __name__ == "__main__":
-    asked = Request(**json.load(sys.stdin))
+    asked = ProbeRequest(**json.load(sys.stdin))
     with ThreadPoolExecutor(len(asked.ports)) as pool:
-        found = list(pool.map(lambda port: _try_port(asked, port), asked.ports))
-    print(json.dumps([asdict(finding) for findings in found for finding in findings]))
+        found = list(pool.map(lambda port: _probe_port(asked, port), asked.ports))
+    print(json.dumps([asdict(state) for states in found for state in states]))

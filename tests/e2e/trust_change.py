@@ -1,4 +1,4 @@
-"""Mail servers whose list of trusted proxies changes while they run, and what is seen meanwhile."""
+"""Changes the trusted proxies of a running mail server, and observes it meanwhile."""
 
 import imaplib
 import ssl
@@ -9,66 +9,68 @@ from mailproxy.api.mail_services import PortName
 from tests.cluster.scene import INSIDER, Scene
 from tests.cluster.workloads import PASSWORD, PROXY_LABELS, build_pod, find_mailbox
 from tests.controlplane.api import Manifest, wait_for
-from tests.e2e.port_probe import Finding, Request, knock
+from tests.e2e.port_probe import PortState, ProbeRequest, probe_ports
 from tests.e2e.proxy_header import Endpoint, version_2
 
-COMER = "comer"
+JOINING_POD = "joining-pod"
 IMAP_PORT, SUBMISSION_PORT = 10143, 10587
-KNOCK_SECONDS = 20.0
+FIRST_PROBE_SECONDS = 20.0
 FAIL2BAN_SECONDS = 40.0
 JAILS = ("postfix", "dovecot")
-WATCH_SECONDS = 40.0
+PROBE_SECONDS = 40.0
 
 
 @dataclass(frozen=True)
 class Change:
-    """What was seen while a pod of the edge came and went.
+    """Observations while a pod joined the edge and left it.
 
     Attributes:
-        comer: Addresses of that pod.
-        came, went: What it found at `IMAP_PORT` and at `SUBMISSION_PORT`, until it was greeted, and
-            until it was refused.
-        steady: What another pod of the edge found at `IMAP_PORT` all the time.
-        ignored, ignored_later: What Fail2ban ignored when that pod had come, and when it had gone.
-        session: What an IMAP client got that was in IDLE meanwhile.
-        log: What the watcher has printed.
+        addresses: Of that pod.
+        joining, leaving: States of `IMAP_PORT` and `SUBMISSION_PORT` for that pod, until it was
+            greeted, and until it was refused.
+        steady: States of `IMAP_PORT` for another pod of the edge, all the time.
+        ignored, ignored_later: Addresses that Fail2ban ignored after the pod had joined, and after
+            it had left.
+        session: Answers to an IMAP client that was in IDLE meanwhile.
+        log: Lines of the watcher.
     """
 
-    comer: list[str]
-    came: list[Finding]
-    went: list[Finding]
-    steady: list[Finding]
+    addresses: list[str]
+    joining: list[PortState]
+    leaving: list[PortState]
+    steady: list[PortState]
     ignored: set[str]
     ignored_later: set[str]
     session: str
     log: list[str]
 
-    def first(self, findings: list[Finding], port: int, state: str) -> float:
+    def first(self, states: list[PortState], port: int, state: str) -> float:
         """When a port first was in this state."""
-        times = [one.at for one in findings if (one.port, one.state) == (port, state)]
-        assert times, f"{port} never was {state}: {findings}"
+        times = [one.at for one in states if (one.port, one.state) == (port, state)]
+        assert times, f"{port} never was {state}: {states}"
         return times[0]
 
 
-def play_change(scene: Scene) -> Change:
-    """Let a pod become one of the edge's, and then leave it; its address stays its own."""
+def run_change(scene: Scene) -> Change:
+    """Let a pod join the edge and leave it again, by its labels; it keeps its addresses."""
     session = _begin_idling(scene)
     since = scene.log_size()
     with ThreadPoolExecutor(1) as pool:
-        steady = pool.submit(_knock, scene, INSIDER, "never", [IMAP_PORT], 15.0)
-        scene.apply(build_pod(scene.edge, COMER, ready=False))
-        comer = scene.pod_addresses(scene.edge, COMER)
-        came = _follow(scene, "greeted", PROXY_LABELS)
-        ignored = wait_for_ignored(scene, comer, ignored=True)
-        went = _follow(scene, "refused", dict.fromkeys(PROXY_LABELS))
-        ignored_later = wait_for_ignored(scene, comer, ignored=False)
-        seen = steady.result()
+        steady = pool.submit(_probe, scene, INSIDER, "never", [IMAP_PORT], 15.0)
+        scene.apply(build_pod(scene.edge, JOINING_POD, ready=False))
+        addresses = scene.pod_addresses(scene.edge, JOINING_POD)
+        joining = _change_and_probe(scene, "greeted", PROXY_LABELS)
+        ignored = wait_for_ignored(scene, addresses, ignored=True)
+        leaving = _change_and_probe(scene, "refused", dict.fromkeys(PROXY_LABELS))
+        ignored_later = wait_for_ignored(scene, addresses, ignored=False)
+        states = steady.result()
     log = [line for line in scene.logs(since=since).splitlines() if "mailproxy: " in line]
-    return Change(comer, came, went, seen, ignored, ignored_later, _end_idling(session), log)
+    answers = _end_idling(session)
+    return Change(addresses, joining, leaving, states, ignored, ignored_later, answers, log)
 
 
 def change_labels(scene: Scene, pod: str, labels: Manifest) -> None:
-    """Of a pod of the edge; None takes one away."""
+    """Change labels of a pod of the edge; None removes one."""
     patch = {"metadata": {"labels": labels}}
     scene.cluster.api.merge_patch("Pod", pod, patch, scene.edge)
 
@@ -84,42 +86,42 @@ def wait_for_ignored(scene: Scene, addresses: list[str], *, ignored: bool) -> se
 
 
 def find_ignored(scene: Scene, jail: str) -> set[str]:
-    """What a jail of the running Fail2ban ignores."""
+    """Addresses that a jail of the running Fail2ban ignores."""
     output = scene.run_in_mail_server("fail2ban-client", "get", jail, "ignoreip")
     return {line[3:] for line in output.splitlines() if line.startswith(("|- ", "`- "))}
 
 
-def _follow(scene: Scene, until: str, labels: Manifest) -> list[Finding]:
-    """What a pod finds that gets these labels when it is knocking already."""
+def _change_and_probe(scene: Scene, until: str, labels: Manifest) -> list[PortState]:
+    """Give the pod these labels while it probes the ports; returns what it observes."""
     with ThreadPoolExecutor(1) as pool:
         ports = [IMAP_PORT, SUBMISSION_PORT]
-        scene.wait_until_running(scene.edge, COMER)
-        findings: Future[list[Finding]] = pool.submit(_knock, scene, COMER, until, ports)
-        marks = [f"{mark_of(COMER, until)}-{port}" for port in ports]
-        look = scene.run_in(scene.edge, COMER, check=False)
+        scene.wait_until_running(scene.edge, JOINING_POD)
+        states: Future[list[PortState]] = pool.submit(_probe, scene, JOINING_POD, until, ports)
+        marks = [f"{mark_of(JOINING_POD, until)}-{port}" for port in ports]
+        run = scene.run_in(scene.edge, JOINING_POD, check=False)
         wait_for(
-            lambda: len(look(["ls", *marks], "").split()) == len(marks),
-            KNOCK_SECONDS,
-            "it has knocked at all ports",
+            lambda: len(run(["ls", *marks], "").split()) == len(marks),
+            FIRST_PROBE_SECONDS,
+            "a first connection to each port",
             interval=0.2,
         )
-        change_labels(scene, COMER, labels)
-        return findings.result()
+        change_labels(scene, JOINING_POD, labels)
+        return states.result()
 
 
-def _knock(
-    scene: Scene, pod: str, until: str, ports: list[int], seconds: float = WATCH_SECONDS
-) -> list[Finding]:
+def _probe(
+    scene: Scene, pod: str, until: str, ports: list[int], seconds: float = PROBE_SECONDS
+) -> list[PortState]:
     own = scene.pod_addresses(scene.edge, pod)[0]
     host = scene.pod_addresses(scene.mail, scene.mail_pod()["metadata"]["name"])[0]
     header = version_2(Endpoint(own, 4000), Endpoint(host, 143)).hex()
-    request = Request(host, ports, header, until, seconds, mark_of(pod, until))
-    return knock(request, scene.run_in(scene.edge, pod))
+    request = ProbeRequest(host, ports, header, until, seconds, mark_of(pod, until))
+    return probe_ports(request, scene.run_in(scene.edge, pod))
 
 
 def mark_of(pod: str, until: str) -> str:
-    """What tells in a pod that it is knocking."""
-    return f"/tmp/{pod}-knocks-until-{until}"
+    """File in the pod that shows that it is probing."""
+    return f"/tmp/{pod}-probes-until-{until}"
 
 
 def _begin_idling(scene: Scene) -> imaplib.IMAP4_SSL:
