@@ -12,6 +12,7 @@ from tests.controlplane.api import Manifest
 from tests.controlplane.edge import ENTRY_POINTS, MAIL_LABELS, build_mounts
 
 PROBE_SECONDS = 5
+READINESS_PATH = "/ready"  # of Traefik
 START_SECONDS = 120
 NAME = "mailproxy.test/name"  # a label of every pod that `build_pod` makes
 PROXY_LABELS = {"app.kubernetes.io/name": "traefik"}
@@ -64,7 +65,7 @@ def build_traefik(
     pod = {
         "serviceAccountName": "traefik",
         "terminationGracePeriodSeconds": 2 * drain_seconds + 2,
-        "containers": [_build_traefik_container(watched, args, host_ports)],
+        "containers": [_build_traefik_container([*watched, namespace], args, host_ports)],
     }
     return [
         {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": account},
@@ -81,9 +82,34 @@ def build_traefik(
             "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole"} | role,
             "subjects": [{"kind": "ServiceAccount"} | account],
         },
+        _build_readiness_route(namespace),
         build_deployment(namespace, "traefik", PROXY_LABELS, pod, replicas),
         build_edge_service(namespace, "traefik", PROXY_LABELS),
     ]
+
+
+def _build_readiness_route(namespace: str) -> Manifest:
+    """A route that a pod of Traefik has as soon as it has the routes for mail.
+
+    `/ping` is no sign of them: https://github.com/traefik/traefik/issues/10458. Traefik loads all
+    routes of a provider at once. The chart has the same with `ingressRoute.healthcheck` and
+    `deployment.readinessPath`.
+    """
+    return {
+        "apiVersion": "traefik.io/v1alpha1",
+        "kind": "IngressRoute",
+        "metadata": {"name": "traefik-healthcheck", "namespace": namespace},
+        "spec": {
+            "entryPoints": ["traefik"],
+            "routes": [
+                {
+                    "kind": "Rule",
+                    "match": f"Path(`{READINESS_PATH}`)",
+                    "services": [{"kind": "TraefikService", "name": "ping@internal"}],
+                }
+            ],
+        },
+    }
 
 
 def _build_traefik_container(
@@ -109,7 +135,10 @@ def _build_traefik_container(
             | ({"hostPort": point.exposed_port} if host_ports else {})
             for point in points
         ],
-        "readinessProbe": {"httpGet": {"path": "/ping", "port": 8080}, "periodSeconds": 1},
+        "readinessProbe": {
+            "httpGet": {"path": READINESS_PATH, "port": 8080},
+            "periodSeconds": 1,
+        },
         "securityContext": _UNPRIVILEGED,
     }
 
