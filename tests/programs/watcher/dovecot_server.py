@@ -148,6 +148,15 @@ class DovecotServer:
         """How often it has reloaded."""
         return len(re.findall("SIGHUP received", self.log()))
 
+    def auth_processes(self) -> set[str]:
+        """Running processes that check passwords, by process id."""
+        assert self._process is not None
+        parent = str(self._process.pid)
+        command = ["ps", "-o", "pid=,state=,comm=", "--ppid", parent]
+        answer = subprocess.run(command, capture_output=True, text=True, check=True)
+        rows = [line.split() for line in answer.stdout.splitlines()]
+        return {pid for pid, state, *name in rows if name == ["auth"] and state != "Z"}
+
     def try_login_port(self) -> str:
         """`greeted` if it accepts headers from 127.0.0.1, `closed` if not, `refused` if down."""
         try:

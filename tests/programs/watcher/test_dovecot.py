@@ -75,8 +75,10 @@ def test_client_that_has_connected_before_a_reload_can_log_in_after_it(
     start_both(watcher, dovecot)
     with dovecot.connect() as early, dovecot.connect() as client:
         assert log_in(early).startswith("a OK")
+        old = dovecot.auth_processes()
         watcher.mount([*EDGE, *OTHER])
         watcher.wait_for_line("Dovecot has reloaded")
+        assert not old & dovecot.auth_processes()
         assert log_in(client).startswith("a OK"), dovecot.log()
         early.sendall(b"b NOOP\r\n")
         assert early.recv(500).startswith(b"b OK")

@@ -89,19 +89,25 @@ find_auth() {
   done
 }
 
+# is_auth <pid>: succeeds for a process that has not ended; a zombie (Z) has
 is_auth() {
   local line=''
   { IFS= read -r line <"/proc/$1/stat"; } 2>/dev/null
-  [[ ${line} =~ ^[0-9]+\ \(auth\)\ [A-Z]\ ${master}\  ]]
+  [[ ${line} =~ ^[0-9]+\ \(auth\)\ [A-Y]\ ${master}\  ]]
 }
 
 # stop_old_auth: the login process of a client that connected before the reload asks the old auth
 # process, but the process that opens the mailbox asks the new one, which does not know the login.
 # With the old one gone the login process asks the new one. Logins fail until then, so this comes
-# first.
+# first, and the log's line after it.
 stop_old_auth() {
-  local pid
+  local pid count=0
   for pid in "${old_auth[@]}"; do
     is_auth "${pid}" && kill -TERM "${pid}" 2>/dev/null
+  done
+  for pid in "${old_auth[@]}"; do
+    while is_auth "${pid}" && ((count++ < RELOAD_POLLS)); do
+      sleep_without_fork "${RELOAD_POLL_SECONDS}"
+    done
   done
 }
