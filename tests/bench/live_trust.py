@@ -23,6 +23,7 @@ from tests.e2e.replacement import (
     addresses_of,
     find_edge_pods,
     log_in,
+    read_reloads,
     replace_often,
     time_first_login,
 )
@@ -54,13 +55,16 @@ def _measure(scene: Scene, rounds: int) -> None:
     (address, *_) = (addresses_of(pod)[0] for pod in find_edge_pods(scene).values())
     time_first_login(address)
     floor = [_time_login(address) for _ in range(rounds)]
+    since = scene.log_size()
     with ClientLoad(scene) as load:
         times = replace_often(scene, rounds, lambda text: print(scene.name, text, file=sys.stderr))
+    reloads = read_reloads(scene, since)
     print(
         f"Dovecot {scene.dovecot}; meanwhile {load.logins} logins, {load.deliveries} deliveries,"
-        f" {len(load.cut_off)} cut off by a reload, {len(load.failures)} failures"
+        f" {len(load.find_cut_off(reloads))} cut off by one of {len(reloads)} reloads,"
+        f" {len(load.failures)} failures in all"
     )
-    for failure in load.cut_off + load.failures:
+    for failure in load.failures:
         print(f"  {failure}", file=sys.stderr)
     _report("one login (floor)", floor, floor)
     _report("edge pod has an address -> Dovecot has reloaded", times.reloaded, floor)

@@ -13,6 +13,7 @@ from tests.controlplane.edge import ENTRY_POINTS, MAIL_LABELS, build_mounts
 
 PROBE_SECONDS = 5
 READINESS_PATH = "/ready"  # of Traefik
+GRACE_SECONDS = 60
 START_SECONDS = 120
 NAME = "mailproxy.test/name"  # a label of every pod that `build_pod` makes
 PROXY_LABELS = {"app.kubernetes.io/name": "traefik"}
@@ -54,17 +55,24 @@ def build_traefik(
         watched: Namespaces whose routes it serves.
         args: More of its arguments, such as `--entryPoints.mail-imap.proxyProtocol.trustedIPs=...`.
         host_ports: Offer the mail ports on the node's own addresses too.
-        drain_seconds: How long a pod that ends takes new connections, as kube-proxy learns of its
-            end a second late, or more; open ones have as long again.
+        drain_seconds: How long a pod that ends accepts new connections, as kube-proxy learns of its
+            end a second late, or more. Open ones have as long as the chart gives a pod to end.
     """
     if drain_seconds:
-        drain = f"transport.lifeCycle.requestAcceptGraceTimeout={drain_seconds}s"
-        args = [*args, *(f"--entryPoints.{e.name}.{drain}" for e in ENTRY_POINTS.values())]
+        drain = {"requestAcceptGraceTimeout": drain_seconds, "graceTimeOut": GRACE_SECONDS}
+        args = [
+            *args,
+            *(
+                f"--entryPoints.{point.name}.transport.lifeCycle.{name}={seconds}s"
+                for point in ENTRY_POINTS.values()
+                for name, seconds in drain.items()
+            ),
+        ]
     account = {"name": "traefik", "namespace": namespace}
     role = {"name": f"traefik-{namespace}"}
     pod = {
         "serviceAccountName": "traefik",
-        "terminationGracePeriodSeconds": 2 * drain_seconds + 2,
+        "terminationGracePeriodSeconds": drain_seconds + (GRACE_SECONDS if drain_seconds else 2),
         "containers": [_build_traefik_container([*watched, namespace], args, host_ports)],
     }
     return [
@@ -137,6 +145,7 @@ def _build_traefik_container(
         ],
         "readinessProbe": {
             "httpGet": {"path": READINESS_PATH, "port": 8080},
+            "initialDelaySeconds": 2,
             "periodSeconds": 1,
         },
         "securityContext": _UNPRIVILEGED,

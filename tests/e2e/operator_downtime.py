@@ -10,7 +10,7 @@ from tests.cluster.scene import SETTLE_SECONDS, Scene
 from tests.controlplane.api import wait_for
 from tests.controlplane.conditions import is_ready
 from tests.e2e import server_log
-from tests.e2e.replacement import IMAP, addresses_of, find_edge_pods, has_banner
+from tests.e2e.replacement import IMAP, addresses_of, find_edge_pods, read_greeting
 
 
 @contextmanager
@@ -64,10 +64,12 @@ def check_trust_is_unchanged(downtime: Downtime) -> None:
     """Headers from the new pod are rejected, as the log says; those from the other accepted."""
 
     def is_rejected() -> bool:
-        assert not has_banner(downtime.new, IMAP.port), f"{downtime.new} is accepted"
+        greeting = read_greeting(downtime.new, IMAP.port)
+        assert greeting == "closed", f"{downtime.new}: {greeting}"
         peers = server_log.find_untrusted_peers(downtime.scene.logs())
         return downtime.new in {str(peer.address) for peer in peers}
 
     message = f"`Client not trusted (rip={downtime.new})`"
     wait_for(is_rejected, SETTLE_SECONDS, message, interval=0.1)
-    assert has_banner(downtime.survivor, IMAP.port), f"{downtime.survivor} is no longer accepted"
+    greeting = read_greeting(downtime.survivor, IMAP.port)
+    assert greeting == "greeted", f"{downtime.survivor}: {greeting}"

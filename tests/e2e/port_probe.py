@@ -13,7 +13,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-TIMEOUT_SECONDS = 2.0
 PAUSE_SECONDS = 0.02
 
 
@@ -24,14 +23,17 @@ class ProbeRequest:
     Attributes:
         header: In hexadecimal; sent at once.
         until: The state that ends the probe of a port.
+        patience: Seconds to wait for a connection, and for a greeting.
         seconds: After which every probe ends.
-        mark: Path of a file; `<mark>-<port>` is created after the first connection to a port.
+        mark: Path of a file; `<mark>-<port>` is created after the first connection to a port, and
+            every probe ends when there is a file `<mark>-end`.
     """
 
     host: str
     ports: list[int]
     header: str
     until: str
+    patience: float
     seconds: float
     mark: str
 
@@ -43,11 +45,13 @@ class PortState:
     Attributes:
         state: `greeted`; `closed` without a greeting; `refused`, if the connection was; `silent`.
         at: Seconds since 1970.
+        longest: Seconds that a connection took at most, until the state changed.
     """
 
     port: int
     state: str
     at: float
+    longest: float = 0.0
 
 
 def probe_ports(request: ProbeRequest, execute: Callable[[list[str], str], str]) -> list[PortState]:
@@ -64,12 +68,14 @@ def probe_ports(request: ProbeRequest, execute: Callable[[list[str], str], str])
 def _probe_port(request: ProbeRequest, port: int) -> list[PortState]:
     states: list[PortState] = []
     deadline = time.time() + request.seconds
-    while time.time() < deadline:
+    while time.time() < deadline and not Path(f"{request.mark}-end").exists():
+        began = time.time()
         state = _connect(request, port)
         if not states:
             Path(f"{request.mark}-{port}").touch()
         if not states or states[-1].state != state:
             states.append(PortState(port, state, time.time()))
+        states[-1].longest = max(states[-1].longest, time.time() - began)
         if state == request.until:
             break
         time.sleep(PAUSE_SECONDS)
@@ -78,7 +84,7 @@ def _probe_port(request: ProbeRequest, port: int) -> list[PortState]:
 
 def _connect(request: ProbeRequest, port: int) -> str:
     try:
-        connection = socket.create_connection((request.host, port), TIMEOUT_SECONDS)
+        connection = socket.create_connection((request.host, port), request.patience)
     except OSError:
         return "refused"
     with connection:

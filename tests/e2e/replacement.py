@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,14 +23,22 @@ from tests.cluster.workloads import NAME, PASSWORD, PROXY_LABELS, find_mailbox
 from tests.controlplane.api import Manifest, wait_for
 from tests.controlplane.conditions import is_ready
 from tests.controlplane.edge import ENTRY_POINTS
+from tests.e2e import server_log
 from tests.e2e.mailbox_clients import Request, run_session
 from tests.e2e.proxy_header import Endpoint, version_2
+from tests.e2e.server_log import Interval
 from tests.e2e.services import SERVICES, proxy_port
 
 REPLACEMENTS = int(os.environ.get("REPLACEMENTS", "3"))  # for each mail server
-REPLICAS = {"replicas": 2, "drain_seconds": 5}  # of Traefik, if its pods are replaced
+REPLICAS = {"replicas": 2, "drain_seconds": 10}  # of Traefik, if its pods are replaced
 SETTLE_SECONDS = 120.0
-BANNER_SECONDS = 0.2  # Traefik stays silent if it has no routes yet
+LOG_SECONDS = 15.0
+CLIENT_SECONDS = 60  # for each answer: the least that mail programs grant
+# Traefik stays silent on a connection that it has accepted before it had routes, so that a client
+# has to try again. If it never waits longer, it may never be greeted: the server starts a process
+# for each connection, also for those that were given up.
+SHORTEST_PATIENCE, PATIENCE_GROWTH = 0.2, 1.5
+REJECTION_PATIENCE, REJECTION_PAUSE = 3.0, 0.03  # each connection costs Dovecot a process
 POLL_SECONDS = 0.01
 # Not the pods that `build_pod` adds to the edge.
 TRAEFIK = ",".join([f"!{NAME}", *(f"{key}={value}" for key, value in PROXY_LABELS.items())])
@@ -45,11 +53,13 @@ class Times:
         reloaded: From "the new pod has an address" until Dovecot has reloaded with it.
         accepted: From then too until a login through that pod succeeds; includes its start.
         rejected: From "the old pod is gone" until headers from its old addresses are rejected.
+        rejections: What is still being timed of these.
     """
 
     reloaded: list[float] = field(default_factory=list)
     accepted: list[float] = field(default_factory=list)
     rejected: list[float] = field(default_factory=list)
+    rejections: list[Future[float]] = field(default_factory=list)
 
     def summaries(self) -> list[str]:
         """Median and maximum of each, for the report."""
@@ -75,38 +85,41 @@ def log_in(address: str, port: int, delay: float = 0.0) -> str:
     """Log in by IMAP `delay` seconds after connecting; returns the error, or nothing."""
     user = find_mailbox("imap")
     session = run_session(
-        Request("imap", address, port, user, PASSWORD, login_delay=delay, timeout=10.0)
+        Request("imap", address, port, user, PASSWORD, login_delay=delay, timeout=CLIENT_SECONDS)
     )
     return "" if session.logged_in else session.error or session.greeting
 
 
-def has_banner(address: str, port: int) -> bool:
-    """Whether the server greets at once; a connection error counts as no."""
+def read_greeting(address: str, port: int, patience: float = CLIENT_SECONDS) -> str:
+    """Connect: `greeted`, `closed` without a greeting or `silent`."""
     try:
-        with socket.create_connection((address, port), BANNER_SECONDS) as connection:
-            return bool(connection.recv(1))
+        with socket.create_connection((address, port), patience) as connection:
+            return "greeted" if connection.recv(1) else "closed"
+    except TimeoutError:
+        return "silent"
     except OSError:
-        return False
+        return "closed"
 
 
-def replace_pod(scene: Scene, name: str, times: Times) -> str:
-    """Delete a pod of Traefik, and time its successor; returns the name of that."""
+def replace_pod(scene: Scene, name: str, times: Times, pool: Executor) -> str:
+    """Delete a pod of Traefik, and time its successor; returns the name of that.
+
+    The old pod may still be draining; `pool` times the rejection of its addresses.
+    """
     known, since = find_edge_pods(scene), scene.log_size()
     old = addresses_of(known[name])
     scene.cluster.api.delete("Pod", name, scene.edge)
+    times.rejections.append(pool.submit(time_rejection, scene, name, old))
 
     def find_new_pod() -> Manifest | None:
         pods = find_edge_pods(scene)
         return next((p for n, p in pods.items() if n not in known and addresses_of(p)), None)
 
-    with ThreadPoolExecutor(1) as pool:
-        rejected = pool.submit(time_rejection, scene, name, old)
-        new_pod = wait_for(find_new_pod, SETTLE_SECONDS, "a new pod", interval=POLL_SECONDS)
-        assert new_pod
-        began, (address, *_) = time.time(), addresses_of(new_pod)
-        times.accepted.append(time_first_login(address))
-        times.reloaded.append(find_reload(scene, address, since) - began)
-        times.rejected.append(rejected.result())
+    new_pod = wait_for(find_new_pod, SETTLE_SECONDS, "a new pod", interval=POLL_SECONDS)
+    assert new_pod
+    began, (address, *_) = time.time(), addresses_of(new_pod)
+    times.accepted.append(time_first_login(address))
+    times.reloaded.append(find_reload(scene, address, since) - began)
     new = str(new_pod["metadata"]["name"])
     wait_for(lambda: is_ready(find_edge_pods(scene)[new]), SETTLE_SECONDS, f"{new} is ready")
     return new
@@ -123,12 +136,26 @@ def find_reload(scene: Scene, address: str, since: int) -> float:
     return wait_for(find, SETTLE_SECONDS, lambda: scene.logs(since=since))[0]
 
 
+def read_reloads(scene: Scene, since: int) -> list[Interval]:
+    """Reloads of Dovecot in the log after its first `since` bytes; lines of syslog may be late."""
+
+    def find() -> list[Interval]:
+        lines = scene.log_lines(since=since)
+        reloads = server_log.find_reloads(lines)
+        return reloads if len(reloads) == server_log.count_reloads(lines) else []
+
+    return wait_for(find, LOG_SECONDS, lambda: scene.logs(since=since))
+
+
 def time_first_login(address: str) -> float:
     """Seconds until a login through the edge pod with this address succeeds."""
-    began = time.monotonic()
+    began, patience = time.monotonic(), SHORTEST_PATIENCE
 
     def is_accepted() -> bool:
-        return has_banner(address, IMAP.port) and not log_in(address, IMAP.port)
+        nonlocal patience
+        greeting = read_greeting(address, IMAP.port, patience)
+        patience *= PATIENCE_GROWTH if greeting == "silent" else 1
+        return greeting == "greeted" and not log_in(address, IMAP.port)
 
     wait_for(is_accepted, SETTLE_SECONDS, f"a login through {address}", interval=POLL_SECONDS)
     return time.monotonic() - began
@@ -174,7 +201,8 @@ def _wait_until_closed(scene: Scene, source: str) -> float:
     [server] = [a for a in addresses_of(scene.mail_pod()) if (":" in a) == family]
     client = "2001:db8::7" if family else "198.51.100.7"
     ends = Endpoint(client, 4000), Endpoint(server, service.port)
-    task = [source, server, proxy_port(service, scene), version_2(*ends).hex()]
+    patience = [REJECTION_PATIENCE, PATIENCE_GROWTH, REJECTION_PAUSE]
+    task = [source, server, proxy_port(service, scene), version_2(*ends).hex(), *patience]
     command = scene.cluster.in_network(sys.executable, "-I", "-c", _CONNECT, json.dumps(task))
     answer = subprocess.run(command, capture_output=True, text=True, timeout=SETTLE_SECONDS)
     assert answer.returncode == 0, answer.stderr
@@ -183,18 +211,20 @@ def _wait_until_closed(scene: Scene, source: str) -> float:
 
 _CONNECT = """
 import json, socket, sys, time
-source, server, port, header = json.loads(sys.argv[1])
+source, server, port, header, patience, growth, pause = json.loads(sys.argv[1])
 while True:
     try:
-        with socket.create_connection((server, port), 3, (source, 0)) as connection:
+        with socket.create_connection((server, port), patience, (source, 0)) as connection:
             connection.sendall(bytes.fromhex(header))
             answer = connection.recv(1)
     except (ConnectionResetError, BrokenPipeError):
         answer = b""
     except TimeoutError:
-        continue  # a lost packet, for example
+        answer = b"?"
+        patience *= growth
     if not answer:
         break
+    time.sleep(pause)
 print(time.monotonic())
 """
 
@@ -227,7 +257,9 @@ def replace_often(
     """Replace the newest pod of Traefik `count` times."""
     times = Times()
     name = max(find_edge_pods(scene))
-    for number in range(count):
-        name = replace_pod(scene, name, times)
-        report(f"{number + 1}: {times.accepted[-1]:.2f} s, {times.rejected[-1]:.2f} s")
+    with ThreadPoolExecutor(count) as pool:
+        for number in range(count):
+            name = replace_pod(scene, name, times, pool)
+            report(f"{number + 1}: {times.accepted[-1]:.2f} s")
+        times.rejected += [rejection.result() for rejection in times.rejections]
     return times

@@ -5,13 +5,17 @@ return what they find in the order of the lines.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from mailproxy.api.mail_services import Daemon, Listeners, MailService, PortName
+from tests.cluster.container_log import Line
 
 Address = IPv4Address | IPv6Address
+
+_RELOADED = re.compile(r"^mailproxy: .*Dovecot has reloaded$")
 
 # Lines about a program that died, or that Postfix does not start again for a while.
 _CRASH = re.compile(
@@ -46,6 +50,14 @@ class LoggedClient:
 
     address: Address
     line: str
+
+
+@dataclass(frozen=True)
+class Interval:
+    """From one moment to another, in seconds since 1970."""
+
+    start: float
+    end: float
 
 
 @dataclass(frozen=True)
@@ -116,6 +128,25 @@ def find_failed_logins(log: str, daemon: str) -> list[LoggedClient]:
     return _find(log, rf"\b{daemon}: (?:Info: )?{words}.*?\brip=([^,\s]+)")
 
 
+def find_reloads(lines: Sequence[Line]) -> list[Interval]:
+    """Reloads of Dovecot, from its own line to the one of the watcher.
+
+    Lines of syslog arrive late in the container's log, and begin with their own time.
+    """
+    starts = [_read_time(line.text) for line in lines if "SIGHUP received - reload" in line.text]
+    ends = [line.time for line in lines if _RELOADED.search(line.text)]
+    found: dict[float, float] = {}
+    for end in sorted(ends):
+        if before := [start for start in starts if start <= end]:
+            found.setdefault(max(before), end)
+    return [Interval(start, end) for start, end in found.items()]
+
+
+def count_reloads(lines: Sequence[Line]) -> int:
+    """How often the watcher has logged that Dovecot has reloaded."""
+    return sum(bool(_RELOADED.search(line.text)) for line in lines)
+
+
 def find_untrusted_peers(log: str) -> list[LoggedClient]:
     """Peers whose header Dovecot rejected: `haproxy: Client not trusted (rip=10.0.0.9)`."""
     return _find(log, r"haproxy: Client not trusted \(rip=([^)\s,]+)")
@@ -148,6 +179,11 @@ def find_header_crashes(log: str) -> list[str]:
     """Lines of crashes that invalid headers are known to cause."""
     causes = [cause for cause, _ in _HEADER_CRASHES]
     return [line for line in log.splitlines() if any(cause.search(line) for cause in causes)]
+
+
+def _read_time(text: str) -> float:
+    """`2026-11-28T07:13:31.238067+00:00 host dovecot: ...`."""
+    return datetime.fromisoformat(text.split(" ", 1)[0]).timestamp()
 
 
 def _find(log: str, pattern: str) -> list[LoggedClient]:

@@ -11,13 +11,14 @@ from tests.cluster.workloads import PASSWORD, PROXY_LABELS, build_pod, find_mail
 from tests.controlplane.api import Manifest, wait_for
 from tests.e2e.port_probe import PortState, ProbeRequest, probe_ports
 from tests.e2e.proxy_header import Endpoint, version_2
+from tests.e2e.replacement import CLIENT_SECONDS
 
 JOINING_POD = "joining-pod"
 IMAP_PORT, SUBMISSION_PORT = 10143, 10587
-FIRST_PROBE_SECONDS = 20.0
+FIRST_PROBE_SECONDS = 60.0
 FAIL2BAN_SECONDS = 40.0
 JAILS = ("postfix", "dovecot")
-PROBE_SECONDS = 40.0
+PROBE_SECONDS = 110.0  # a command in a pod may take 120
 
 
 @dataclass(frozen=True)
@@ -56,12 +57,13 @@ def run_change(scene: Scene) -> Change:
     session = _begin_idling(scene)
     since = scene.log_size()
     with ThreadPoolExecutor(1) as pool:
-        steady = pool.submit(_probe, scene, INSIDER, "never", [IMAP_PORT], 15.0)
+        steady = pool.submit(_probe, scene, INSIDER, "end", [IMAP_PORT])
         scene.apply(build_pod(scene.edge, JOINING_POD, ready=False))
         addresses = scene.pod_addresses(scene.edge, JOINING_POD)
         joining = _change_and_probe(scene, "greeted", PROXY_LABELS)
         ignored = wait_for_ignored(scene, addresses, ignored=True)
         leaving = _change_and_probe(scene, "refused", dict.fromkeys(PROXY_LABELS))
+        scene.run_in(scene.edge, INSIDER)(["touch", f"{mark_of(INSIDER, 'end')}-end"], "")
         ignored_later = wait_for_ignored(scene, addresses, ignored=False)
         states = steady.result()
     log = [line for line in scene.logs(since=since).splitlines() if "mailproxy: " in line]
@@ -109,13 +111,13 @@ def _change_and_probe(scene: Scene, until: str, labels: Manifest) -> list[PortSt
         return states.result()
 
 
-def _probe(
-    scene: Scene, pod: str, until: str, ports: list[int], seconds: float = PROBE_SECONDS
-) -> list[PortState]:
+def _probe(scene: Scene, pod: str, until: str, ports: list[int]) -> list[PortState]:
     own = scene.pod_addresses(scene.edge, pod)[0]
     host = scene.pod_addresses(scene.mail, scene.mail_pod()["metadata"]["name"])[0]
     header = version_2(Endpoint(own, 4000), Endpoint(host, 143)).hex()
-    request = ProbeRequest(host, ports, header, until, seconds, mark_of(pod, until))
+    request = ProbeRequest(
+        host, ports, header, until, CLIENT_SECONDS, PROBE_SECONDS, mark_of(pod, until)
+    )
     return probe_ports(request, scene.run_in(scene.edge, pod))
 
 

@@ -1,14 +1,19 @@
 """Reading the log of a mail server, with lines of Postfix 3.7, Dovecot 2.3 and 2.4."""
 
+from datetime import UTC, datetime
 from ipaddress import ip_address
 
 import pytest
+from tests.cluster.container_log import Line
 from tests.e2e.server_log import (
+    Interval,
+    count_reloads,
     find_clients,
     find_crashes,
     find_failed_logins,
     find_header_crashes,
     find_logins,
+    find_reloads,
     find_sent,
     find_smtpd_connects,
     find_untrusted_peers,
@@ -62,6 +67,11 @@ postfix-proxy/smtpd[186]: fatal: bad IPv4 client address syntax from proxy: 0.0.
 postfix/master[1]: warning: process /usr/sbin/smtpd pid 186 exit status 1
 postfix/master[1]: warning: /usr/sbin/smtpd: bad command startup -- throttling
 """
+
+
+SIGHUP = "2026-11-28T07:13:{}+00:00 mail dovecot: master: Warning: SIGHUP received - reloading"
+RELOADED = "mailproxy: trusted proxies added: 10.0.0.1; Dovecot has reloaded"
+MINUTE = datetime(2026, 11, 28, 7, 13, tzinfo=UTC).timestamp()
 
 
 def _service(name: str) -> MailService:
@@ -173,3 +183,26 @@ def test_postfix_logs_under_the_names_of_our_templates(
     name: str, listeners: Listeners, expected: str
 ) -> None:
     assert syslog_name(_service(name), listeners) == expected
+
+
+def test_reload_lasts_from_dovecots_own_time_until_the_line_of_the_watcher() -> None:
+    lines = [
+        Line(MINUTE + 10.5, RELOADED),
+        Line(MINUTE + 11.0, SIGHUP.format("10.250000")),  # late, as lines of syslog are
+        Line(MINUTE + 12.0, SIGHUP.format("11.500000")),
+        Line(MINUTE + 12.5, RELOADED),
+    ]
+    assert find_reloads(lines) == [
+        Interval(MINUTE + 10.25, MINUTE + 10.5),
+        Interval(MINUTE + 11.5, MINUTE + 12.5),
+    ]
+
+
+def test_reload_whose_begin_is_not_in_the_log_yet_is_left_out() -> None:
+    lines = [
+        Line(MINUTE + 11.0, SIGHUP.format("10.250000")),
+        Line(MINUTE + 10.5, RELOADED),
+        Line(MINUTE + 12.5, RELOADED),
+    ]
+    assert len(find_reloads(lines)) == 1
+    assert count_reloads(lines) == 2
