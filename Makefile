@@ -48,7 +48,7 @@ e2e: $(READY) ## Send mail through such a cluster, and attack it (Linux, root; F
 bench: $(READY) ## Measure how fast trust follows the edge, against a floor of the same run
 	$(BIN)/python -m tests.bench.trust_latency $(BENCH_ARGS)
 
-bench-live: $(READY) ## The same up to a login, in a real cluster (Linux, root; --without-poke, --ipv6-only)
+bench-live: $(READY) ## The same up to a login, in a real cluster (Linux, root; --without-volume-refresh, --ipv6-only)
 	$(BIN)/python -m tests.bench.live_trust $(BENCH_ARGS)
 
 soak: $(READY) ## Check for half an hour that the operator stays silent (--minutes in BENCH_ARGS)

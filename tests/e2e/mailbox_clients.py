@@ -1,4 +1,4 @@
-"""IMAP, POP3 and ManageSieve clients that log in, look how much there is, and leave.
+"""IMAP, POP3 and ManageSieve clients that log in, count messages or scripts, and log out.
 
 They need nothing but Python's standard library, so that a pod can run this file as it is: a request
 on standard input, the session on standard output, both as JSON. See `run_in_pod`.
@@ -21,15 +21,15 @@ TIMEOUT_SECONDS = 15.0  # for each answer
 
 @dataclass
 class Request:
-    """Which server, and who asks.
+    """Which server, and which client.
 
     Attributes:
         protocol: `imap`, `pop3` or `sieve`.
         tls: `never`, `starttls` (STLS in POP3) or `implicit`.
-        server_name: What the client asks for by SNI; it sends none without.
-        source: The client's own address, where it has several.
-        originating_ip: With IMAP, the address of the user behind the client, as webmails tell it.
-        thinking: With IMAP, seconds that the client takes before it logs in.
+        server_name: Sent by SNI; none if empty.
+        source: The client's address, if it has several.
+        originating_ip: With IMAP, the address of a webmail's user.
+        login_delay: With IMAP, seconds between the greeting and the login.
     """
 
     protocol: str
@@ -41,20 +41,20 @@ class Request:
     server_name: str = ""
     source: str = ""
     originating_ip: str = ""
-    thinking: float = 0.0
+    login_delay: float = 0.0
     timeout: float = TIMEOUT_SECONDS
 
 
 @dataclass
 class Session:
-    """What the client saw, as far as it came.
+    """What the client received.
 
     Attributes:
         certificate: PEM of the server's own; empty without TLS. Nothing is verified.
-        capabilities: What the server says it can do, as it is known before the login.
+        capabilities: Of the server, before the login.
         logged_in: The server has accepted user and password.
-        count: Messages in INBOX, or scripts with ManageSieve; -1 when it never came to that.
-        error: Why the session ended early; empty when it did not.
+        count: Messages in INBOX, or scripts with ManageSieve; -1 if unknown.
+        error: Why the session ended early, if it did.
     """
 
     greeting: str = ""
@@ -65,20 +65,20 @@ class Session:
     error: str = ""
 
 
-def visit(request: Request) -> Session:
-    """Play one session; nothing is raised when the server refuses, or is not there."""
+def run_session(request: Request) -> Session:
+    """Run one session; errors are in its result."""
     session = Session()
-    play = {"imap": _visit_imap, "pop3": _visit_pop3, "sieve": _visit_sieve}[request.protocol]
+    run = {"imap": _run_imap, "pop3": _run_pop3, "sieve": _run_sieve}[request.protocol]
     try:
         with _connect(request, session) as connection:
-            play(connection, request, session)
+            run(connection, request, session)
     except (OSError, EOFError, imaplib.IMAP4.error, poplib.error_proto, Refused) as error:
         session.error = f"{type(error).__name__}: {error}"
     return session
 
 
 def run_in_pod(request: Request, execute: Callable[[list[str], str], str]) -> Session:
-    """`visit` from another place.
+    """`run_session` in a pod.
 
     Args:
         execute: Runs a command with a text as its standard input, and returns its output.
@@ -87,8 +87,8 @@ def run_in_pod(request: Request, execute: Callable[[list[str], str], str]) -> Se
     return Session(**json.loads(execute(command, json.dumps(asdict(request)))))
 
 
-class Refused(Exception):  # noqa: N818 - it is the server's answer, not a fault
-    """The server said NO or BYE to what Python's standard library does not raise an error for."""
+class Refused(Exception):  # noqa: N818 - an answer, not an error
+    """The server answered NO or BYE."""
 
 
 def _connect(request: Request, session: Session) -> socket.socket:
@@ -105,7 +105,7 @@ def _connect(request: Request, session: Session) -> socket.socket:
 
 
 def _name(request: Request) -> str:
-    """For Python's TLS, which sends no SNI when the name is an address."""
+    """For Python's TLS, which sends no SNI if the name is an address."""
     return request.server_name or request.address
 
 
@@ -124,7 +124,7 @@ def _note_certificate(connection: socket.socket, session: Session) -> socket.soc
 
 
 class _Imap(imaplib.IMAP4):
-    """On a connection that is there already."""
+    """On an existing connection."""
 
     def __init__(self, connection: socket.socket, name: str) -> None:
         self._given = connection
@@ -135,7 +135,7 @@ class _Imap(imaplib.IMAP4):
 
 
 class _Pop3(poplib.POP3):
-    """On a connection that is there already."""
+    """On an existing connection."""
 
     def __init__(self, connection: socket.socket, name: str) -> None:
         self._given = connection
@@ -145,7 +145,7 @@ class _Pop3(poplib.POP3):
         return self._given
 
 
-def _visit_imap(connection: socket.socket, request: Request, session: Session) -> None:
+def _run_imap(connection: socket.socket, request: Request, session: Session) -> None:
     client = _Imap(connection, _name(request))
     session.greeting = client.welcome.decode(errors="replace")
     if request.tls == "starttls":
@@ -154,7 +154,7 @@ def _visit_imap(connection: socket.socket, request: Request, session: Session) -
         session.capabilities = " ".join(client.capabilities)
         if request.originating_ip:
             client.xatom("ID", f'("x-originating-ip" "{request.originating_ip}")')
-        time.sleep(request.thinking)
+        time.sleep(request.login_delay)
         client.login(request.user, request.password)
         session.logged_in = True
         result, [answer] = client.select("INBOX", readonly=True)
@@ -164,7 +164,7 @@ def _visit_imap(connection: socket.socket, request: Request, session: Session) -
         client.logout()
 
 
-def _visit_pop3(connection: socket.socket, request: Request, session: Session) -> None:
+def _run_pop3(connection: socket.socket, request: Request, session: Session) -> None:
     client = _Pop3(connection, _name(request))
     session.greeting = client.getwelcome().decode(errors="replace")
     if request.tls == "starttls":
@@ -178,8 +178,8 @@ def _visit_pop3(connection: socket.socket, request: Request, session: Session) -
         client.quit()
 
 
-def _visit_sieve(connection: socket.socket, request: Request, session: Session) -> None:
-    """As RFC 5804 has it: capabilities come unasked, first of all and again after STARTTLS."""
+def _run_sieve(connection: socket.socket, request: Request, session: Session) -> None:
+    """As in RFC 5804, the server sends capabilities after connecting and again after STARTTLS."""
     client = _Sieve(connection)
     capabilities = client.read_answer()
     session.greeting = capabilities[-1]
@@ -198,7 +198,7 @@ def _visit_sieve(connection: socket.socket, request: Request, session: Session) 
 
 
 class _Sieve:
-    """Commands and answers of ManageSieve, none of which holds a literal here."""
+    """Commands and answers of ManageSieve, without literals."""
 
     def __init__(self, connection: socket.socket) -> None:
         self.connection = connection
@@ -209,13 +209,13 @@ class _Sieve:
 
         Raises:
             Refused: It begins with NO or BYE.
-            EOFError: The server hung up.
+            EOFError: The server closed the connection.
         """
         self.connection.sendall(f"{command}\r\n".encode())
         return self.read_answer()
 
     def read_answer(self) -> list[str]:
-        """As `ask`, without asking."""
+        """As `ask`, without a command."""
         lines: list[str] = []
         while line := self._lines.readline():
             lines.append(line.strip())
@@ -223,12 +223,12 @@ class _Sieve:
                 return lines
             if line.startswith(("NO", "BYE")):
                 raise Refused(line.strip())
-        raise EOFError("the server hung up")
+        raise EOFError("the server closed the connection")
 
 
 def main() -> None:
-    """Play the session that standard input asks for."""
-    print(json.dumps(asdict(visit(Request(**json.load(sys.stdin))))))
+    """Run the session of standard input."""
+    print(json.dumps(asdict(run_session(Request(**json.load(sys.stdin))))))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What most tests run with: every Dovecot with every listener mode, in scenes made side by side."""
+"""The modes of most tests, each Dovecot with each listener mode, and their scenes."""
 
 import socket
 from collections.abc import Callable, Iterable, Iterator
@@ -18,43 +18,43 @@ MODES: list[Mode] = [(d, listeners) for listeners in ("Separate", "Shared") for 
 SEPARATE = [mode for mode in MODES if mode[1] == "Separate"]
 REPLICA_MODES = pytest.mark.parametrize("replica_mode", SEPARATE, ids="-".join)
 FAMILIES = pytest.mark.parametrize("family", [0, 1], ids=["IPv4", "IPv6"])  # index of an address
-GREETING_SECONDS = 20.0  # postscreen lets a new client wait for 6 s
-KNOWN_SECONDS = 90.0
+GREETING_SECONDS = 20.0  # postscreen delays that of a new client by 6 s
+POSTSCREEN_SECONDS = 90.0
 
 
 class Scenes:
-    """A scene for each mode; all are made at once, as most of it is waiting."""
+    """A scene for each mode; all are created concurrently, as most of it is waiting."""
 
     def __init__(self, modes: Iterable[Mode], create: Callable[[Mode], Scene]) -> None:
         self._pool = ThreadPoolExecutor(len(MODES))
         self._scenes = {mode: self._pool.submit(create, mode) for mode in modes}
 
     def get(self, mode: Mode) -> Scene:
-        """The scene of a mode, as soon as it is made."""
+        """The scene of a mode, as soon as it is created."""
         return self._scenes[mode].result()
 
     def delete(self) -> None:
-        """Ask for the end of all that were made."""
+        """Delete all, without waiting."""
         for future in self._scenes.values():
             if not future.exception():
                 future.result().delete()
 
 
 @contextmanager
-def side_by_side(
+def run_concurrently(
     modes: Iterable[Mode],
-    play: Callable[[Mode], AbstractContextManager[T]],
+    run: Callable[[Mode], AbstractContextManager[T]],
     at_once: int = len(MODES),
 ) -> Iterator[dict[Mode, Future[T]]]:
-    """What comes of entering a context for each mode, `at_once` of them at a time.
+    """Enter a context for each mode, `at_once` at a time; yields their values.
 
-    In the end all are left, side by side too.
+    In the end all are left, concurrently too.
     """
     stacks = {mode: ExitStack() for mode in modes}
     with ThreadPoolExecutor(at_once) as pool:
-        entered = {m: pool.submit(stack.enter_context, play(m)) for m, stack in stacks.items()}
+        entered = {m: pool.submit(stack.enter_context, run(m)) for m, stack in stacks.items()}
         yield entered
-        for future in entered.values():  # whoever stops early does not want the rest
+        for future in entered.values():  # after a failure the rest is not needed
             future.cancel()
         wait(entered.values())
         list(pool.map(ExitStack.close, stacks.values()))
@@ -69,7 +69,7 @@ def temporary_scenes(modes: Iterable[Mode], create: Callable[[Mode], Scene]) -> 
 
 
 def chosen_modes(request: pytest.FixtureRequest, *parameters: str) -> list[Mode]:
-    """Modes that the chosen tests here need, by the names of their parameters that are modes."""
+    """Modes that the selected tests here need, by the names of their parameters."""
     here = Path(__file__).parent
     items = [item for item in request.session.items if item.path.parent == here]
     calls = [item.callspec.params for item in items if hasattr(item, "callspec")]
@@ -77,17 +77,17 @@ def chosen_modes(request: pytest.FixtureRequest, *parameters: str) -> list[Mode]
     return sorted(chosen, key=MODES.index)
 
 
-def become_known(scene: Scene) -> None:
-    """Be greeted on port 25, by IPv4 and IPv6: postscreen lets a client wait for that only once."""
+def pass_postscreen(scene: Scene) -> None:
+    """Wait for a greeting on port 25 by IPv4 and IPv6: postscreen delays only the first one."""
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(_wait_for_greeting, scene.addresses))
 
 
 def _wait_for_greeting(address: str) -> None:
-    """`220-` comes at once, and `220 ` when postscreen is content.
+    """Wait for `220 `, which postscreen sends after its tests; `220-` comes at once.
 
-    A connection that Traefik has accepted before it had its routes stays silent for ever, so each
-    try is a new one.
+    A connection that Traefik accepts before it has routes stays silent, so each attempt is a new
+    one.
     """
 
     def is_greeted() -> bool:
@@ -95,4 +95,4 @@ def _wait_for_greeting(address: str) -> None:
             lines = iter(connection.makefile("rb").readline, b"")
             return any(line.startswith(b"220 ") for line in lines)
 
-    wait_for(is_greeted, KNOWN_SECONDS, f"a greeting from {address} port 25")
+    wait_for(is_greeted, POSTSCREEN_SECONDS, f"a greeting from {address} port 25")

@@ -1,4 +1,4 @@
-"""Which ports somebody reaches: nothing but TCP connections.
+"""Which ports accept TCP connections, from here or from a pod.
 
 A pod can run this file as it is: targets on standard input, states on standard output, as JSON.
 """
@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-TIMEOUT_SECONDS = 2.0  # what a policy forbids is dropped without an answer
+TIMEOUT_SECONDS = 2.0  # a policy drops packets without an answer
 
 Target = tuple[str, int]
 
@@ -24,7 +24,7 @@ def reach(targets: Sequence[Target]) -> dict[Target, str]:
 def reach_from_pod(
     targets: Sequence[Target], execute: Callable[[list[str], str], str]
 ) -> dict[Target, str]:
-    """`reach` from another place.
+    """`reach` in a pod.
 
     Args:
         execute: Runs a command with a text as its standard input, and returns its output.
@@ -35,7 +35,7 @@ def reach_from_pod(
 
 
 def expect(states: dict[Target, str], targets: Sequence[Target], expected: str) -> None:
-    """Fail unless all of these targets have this state; the message names the others."""
+    """Fail unless all of these targets have this state; the message names those that do not."""
     others = {target: states[target] for target in targets if states[target] != expected}
     assert not others, f"should be {expected}: {others}"
 

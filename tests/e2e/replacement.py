@@ -1,7 +1,7 @@
-"""Pods of the edge that go and come while clients are there, and how soon the mail server follows.
+"""Replaces pods of the edge, and measures how soon the mail server follows.
 
-Times are from the moment at which this process learns of a change from the API server, so they
-hold the whole chain: watch, ConfigMap, kubelet, watcher, reload.
+Times count from the moment this process learns of a change from the API server, so they include
+the whole chain: watch, ConfigMap, kubelet, watcher, reload.
 """
 
 import json
@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,16 +23,24 @@ from tests.cluster.workloads import NAME, PASSWORD, PROXY_LABELS, find_mailbox
 from tests.controlplane.api import Manifest, wait_for
 from tests.controlplane.conditions import is_ready
 from tests.controlplane.edge import ENTRY_POINTS
-from tests.e2e.mailbox_clients import Request, visit
+from tests.e2e import server_log
+from tests.e2e.mailbox_clients import Request, run_session
 from tests.e2e.proxy_header import Endpoint, version_2
+from tests.e2e.server_log import Interval
 from tests.e2e.services import SERVICES, proxy_port
 
-REPLACEMENTS = int(os.environ.get("REPLACEMENTS", "3"))  # pods that each mail server loses
-REPLICAS = {"replicas": 2, "drain_seconds": 5}  # of Traefik, where its pods are replaced
+REPLACEMENTS = int(os.environ.get("REPLACEMENTS", "3"))  # for each mail server
+REPLICAS = {"replicas": 2, "drain_seconds": 10}  # of Traefik, if its pods are replaced
 SETTLE_SECONDS = 120.0
-BANNER_SECONDS = 0.2  # Traefik is silent on what it accepts before it has its routes
-LOOK_SECONDS = 0.01
-# Other pods of the edge, which only play their part, have names of their own.
+LOG_SECONDS = 15.0
+CLIENT_SECONDS = 60  # for each answer: the least that mail programs grant
+# Traefik stays silent on a connection that it has accepted before it had routes, so that a client
+# has to try again. If it never waits longer, it may never be greeted: the server starts a process
+# for each connection, also for those that were given up.
+SHORTEST_PATIENCE, PATIENCE_GROWTH = 0.2, 1.5
+REJECTION_PATIENCE, REJECTION_PAUSE = 3.0, 0.03  # each connection costs Dovecot a process
+POLL_SECONDS = 0.01
+# Not the pods that `build_pod` adds to the edge.
 TRAEFIK = ",".join([f"!{NAME}", *(f"{key}={value}" for key, value in PROXY_LABELS.items())])
 IMAP = ENTRY_POINTS["imap"]
 
@@ -43,20 +51,22 @@ class Times:
 
     Attributes:
         reloaded: From "the new pod has an address" until Dovecot has reloaded with it.
-        believed: From then too until a login through that pod succeeds; it has to start as well.
-        refused: From "the old pod is gone" until headers from its old addresses are refused.
+        accepted: From then too until a login through that pod succeeds; includes its start.
+        rejected: From "the old pod is gone" until headers from its old addresses are rejected.
+        rejections: What is still being timed of these.
     """
 
     reloaded: list[float] = field(default_factory=list)
-    believed: list[float] = field(default_factory=list)
-    refused: list[float] = field(default_factory=list)
+    accepted: list[float] = field(default_factory=list)
+    rejected: list[float] = field(default_factory=list)
+    rejections: list[Future[float]] = field(default_factory=list)
 
     def summaries(self) -> list[str]:
         """Median and maximum of each, for the report."""
         names = {
             "edge pod has an address -> Dovecot has reloaded": self.reloaded,
-            "edge pod has an address -> login": self.believed,
-            "edge pod gone -> address refused": self.refused,
+            "edge pod has an address -> login": self.accepted,
+            "edge pod gone -> address rejected": self.rejected,
         }
         return [_summarize(name, seconds) for name, seconds in names.items()]
 
@@ -71,47 +81,52 @@ def addresses_of(pod: Manifest) -> list[str]:
     return [entry["ip"] for entry in pod["status"].get("podIPs", [])]
 
 
-def log_in(address: str, port: int, thinking: float = 0.0) -> str:
-    """A login by IMAP, so many seconds after connecting; returns why it failed, or nothing."""
+def log_in(address: str, port: int, delay: float = 0.0) -> str:
+    """Log in by IMAP `delay` seconds after connecting; returns the error, or nothing."""
     user = find_mailbox("imap")
-    session = visit(Request("imap", address, port, user, PASSWORD, thinking=thinking, timeout=10.0))
+    session = run_session(
+        Request("imap", address, port, user, PASSWORD, login_delay=delay, timeout=CLIENT_SECONDS)
+    )
     return "" if session.logged_in else session.error or session.greeting
 
 
-def has_banner(address: str, port: int) -> bool:
-    """Whether a server speaks at once; a connection error counts as no."""
+def read_greeting(address: str, port: int, patience: float = CLIENT_SECONDS) -> str:
+    """Connect: `greeted`, `closed` without a greeting or `silent`."""
     try:
-        with socket.create_connection((address, port), BANNER_SECONDS) as connection:
-            return bool(connection.recv(1))
+        with socket.create_connection((address, port), patience) as connection:
+            return "greeted" if connection.recv(1) else "closed"
+    except TimeoutError:
+        return "silent"
     except OSError:
-        return False
+        return "closed"
 
 
-def replace_pod(scene: Scene, name: str, times: Times) -> str:
-    """Delete a pod of Traefik's, follow the old address and the new; returns the new pod's name."""
+def replace_pod(scene: Scene, name: str, times: Times, pool: Executor) -> str:
+    """Delete a pod of Traefik, and time its successor; returns the name of that.
+
+    The old pod may still be draining; `pool` times the rejection of its addresses.
+    """
     known, since = find_edge_pods(scene), scene.log_size()
     old = addresses_of(known[name])
     scene.cluster.api.delete("Pod", name, scene.edge)
+    times.rejections.append(pool.submit(time_rejection, scene, name, old))
 
-    def find_newcomer() -> Manifest | None:
+    def find_new_pod() -> Manifest | None:
         pods = find_edge_pods(scene)
         return next((p for n, p in pods.items() if n not in known and addresses_of(p)), None)
 
-    with ThreadPoolExecutor(1) as pool:
-        refused = pool.submit(time_refusal, scene, name, old)
-        newcomer = wait_for(find_newcomer, SETTLE_SECONDS, "a new pod", interval=LOOK_SECONDS)
-        assert newcomer
-        began, (address, *_) = time.time(), addresses_of(newcomer)
-        times.believed.append(time_first_login(address))
-        times.reloaded.append(find_reload(scene, address, since) - began)
-        times.refused.append(refused.result())
-    new = str(newcomer["metadata"]["name"])
+    new_pod = wait_for(find_new_pod, SETTLE_SECONDS, "a new pod", interval=POLL_SECONDS)
+    assert new_pod
+    began, (address, *_) = time.time(), addresses_of(new_pod)
+    times.accepted.append(time_first_login(address))
+    times.reloaded.append(find_reload(scene, address, since) - began)
+    new = str(new_pod["metadata"]["name"])
     wait_for(lambda: is_ready(find_edge_pods(scene)[new]), SETTLE_SECONDS, f"{new} is ready")
     return new
 
 
 def find_reload(scene: Scene, address: str, since: int) -> float:
-    """When (`time.time`) the watcher said that Dovecot had reloaded with this address added."""
+    """When (`time.time`) the watcher logged that Dovecot had reloaded with this address added."""
     pattern = re.compile(rf"mailproxy: .*added: .*\b{re.escape(address)}\b.*Dovecot has reloaded")
 
     def find() -> list[float]:
@@ -121,38 +136,52 @@ def find_reload(scene: Scene, address: str, since: int) -> float:
     return wait_for(find, SETTLE_SECONDS, lambda: scene.logs(since=since))[0]
 
 
+def read_reloads(scene: Scene, since: int) -> list[Interval]:
+    """Reloads of Dovecot in the log after its first `since` bytes; lines of syslog may be late."""
+
+    def find() -> list[Interval]:
+        lines = scene.log_lines(since=since)
+        reloads = server_log.find_reloads(lines)
+        return reloads if len(reloads) == server_log.count_reloads(lines) else []
+
+    return wait_for(find, LOG_SECONDS, lambda: scene.logs(since=since))
+
+
 def time_first_login(address: str) -> float:
     """Seconds until a login through the edge pod with this address succeeds."""
-    began = time.monotonic()
+    began, patience = time.monotonic(), SHORTEST_PATIENCE
 
-    def is_believed() -> bool:
-        return has_banner(address, IMAP.port) and not log_in(address, IMAP.port)
+    def is_accepted() -> bool:
+        nonlocal patience
+        greeting = read_greeting(address, IMAP.port, patience)
+        patience *= PATIENCE_GROWTH if greeting == "silent" else 1
+        return greeting == "greeted" and not log_in(address, IMAP.port)
 
-    wait_for(is_believed, SETTLE_SECONDS, f"a login through {address}", interval=LOOK_SECONDS)
+    wait_for(is_accepted, SETTLE_SECONDS, f"a login through {address}", interval=POLL_SECONDS)
     return time.monotonic() - began
 
 
-def time_refusal(scene: Scene, pod: str, addresses: Sequence[str]) -> float:
-    """Seconds from the end of a pod until its old addresses are refused, whoever has them then."""
+def time_rejection(scene: Scene, pod: str, addresses: Sequence[str]) -> float:
+    """Seconds from the end of a pod until its old addresses are rejected, whoever has them then."""
 
     def is_gone() -> bool:
         pods = scene.cluster.api.list("Pod", scene.edge, labels=TRAEFIK)
         left = [p for p in pods if p["metadata"]["name"] == pod]
         return all(p["status"]["phase"] in ("Succeeded", "Failed") for p in left)
 
-    wait_for(is_gone, SETTLE_SECONDS, f"the end of {pod}", interval=LOOK_SECONDS)
+    wait_for(is_gone, SETTLE_SECONDS, f"the end of {pod}", interval=POLL_SECONDS)
     began = time.monotonic()
     with ThreadPoolExecutor(len(addresses)) as pool:
-        ends = pool.map(lambda address: find_refusal(scene, address), addresses)
+        ends = pool.map(lambda address: find_rejection(scene, address), addresses)
         return max(ends) - began
 
 
-def find_refusal(scene: Scene, address: str) -> float:
-    """When (`time.monotonic`) Dovecot refused a valid header from an address that has a new owner.
+def find_rejection(scene: Scene, address: str) -> float:
+    """When (`time.monotonic`) Dovecot rejects a valid header from an address with a new owner.
 
-    That is the node itself here. What it sends passes no NetworkPolicy, so Dovecot alone decides.
+    The new owner is the node, as its packets pass no NetworkPolicy: Dovecot alone decides.
     """
-    # Without `nodad` an IPv6 address cannot be used for a moment.
+    # Without `nodad` an IPv6 address cannot be used at once.
     whole = [f"{address}/128", "nodad"] if ":" in address else [f"{address}/32"]
 
     def change(what: str) -> None:
@@ -161,38 +190,41 @@ def find_refusal(scene: Scene, address: str) -> float:
 
     change("add")
     try:
-        return _knock(scene, address)
+        return _wait_until_closed(scene, address)
     finally:
         change("delete")
 
 
-def _knock(scene: Scene, source: str) -> float:
-    """Until the mail server closes on it without a word; returns when that was."""
+def _wait_until_closed(scene: Scene, source: str) -> float:
+    """Connect until the mail server closes without a greeting; returns when that was."""
     service, family = SERVICES[PortName.IMAP], ":" in source
     [server] = [a for a in addresses_of(scene.mail_pod()) if (":" in a) == family]
     client = "2001:db8::7" if family else "198.51.100.7"
     ends = Endpoint(client, 4000), Endpoint(server, service.port)
-    task = [source, server, proxy_port(service, scene), version_2(*ends).hex()]
-    command = scene.cluster.in_network(sys.executable, "-I", "-c", _KNOCK, json.dumps(task))
+    patience = [REJECTION_PATIENCE, PATIENCE_GROWTH, REJECTION_PAUSE]
+    task = [source, server, proxy_port(service, scene), version_2(*ends).hex(), *patience]
+    command = scene.cluster.in_network(sys.executable, "-I", "-c", _CONNECT, json.dumps(task))
     answer = subprocess.run(command, capture_output=True, text=True, timeout=SETTLE_SECONDS)
     assert answer.returncode == 0, answer.stderr
     return float(answer.stdout)
 
 
-_KNOCK = """
+_CONNECT = """
 import json, socket, sys, time
-source, server, port, header = json.loads(sys.argv[1])
+source, server, port, header, patience, growth, pause = json.loads(sys.argv[1])
 while True:
     try:
-        with socket.create_connection((server, port), 3, (source, 0)) as connection:
+        with socket.create_connection((server, port), patience, (source, 0)) as connection:
             connection.sendall(bytes.fromhex(header))
             answer = connection.recv(1)
     except (ConnectionResetError, BrokenPipeError):
         answer = b""
     except TimeoutError:
-        continue  # it tells nothing
+        answer = b"?"
+        patience *= growth
     if not answer:
         break
+    time.sleep(pause)
 print(time.monotonic())
 """
 
@@ -219,11 +251,15 @@ def _summarize(name: str, seconds: Sequence[float]) -> str:
     return f"{name}: median {median:.2f} s, maximum {most:.2f} s of {len(seconds)}"
 
 
-def replace_often(scene: Scene, count: int, tell: Callable[[str], None] = lambda _: None) -> Times:
-    """Replace the pod of Traefik that came last, `count` times."""
+def replace_often(
+    scene: Scene, count: int, report: Callable[[str], None] = lambda _: None
+) -> Times:
+    """Replace the newest pod of Traefik `count` times."""
     times = Times()
     name = max(find_edge_pods(scene))
-    for number in range(count):
-        name = replace_pod(scene, name, times)
-        tell(f"{number + 1}: {times.believed[-1]:.2f} s, {times.refused[-1]:.2f} s")
+    with ThreadPoolExecutor(count) as pool:
+        for number in range(count):
+            name = replace_pod(scene, name, times, pool)
+            report(f"{number + 1}: {times.accepted[-1]:.2f} s")
+        times.rejected += [rejection.result() for rejection in times.rejections]
     return times

@@ -1,4 +1,4 @@
-"""The table at the end of a run: for each port and mode the client that the server's log showed."""
+"""The table at the end of a run: the client in the server's log, for each port and mode."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -12,10 +12,10 @@ _PROGRAM = re.compile(r"\b(?:postfix|imap-login|pop3-login|managesieve-login)\b"
 
 @dataclass(frozen=True, order=True)
 class Proof:
-    """One client that got through, and the line of the log that shows its address.
+    """A client that used a mail service, and the line of the log that shows its address.
 
     Attributes:
-        mode: `Separate` or `Shared`, and what else makes the way special.
+        mode: `Separate` or `Shared`, and the special feature of the way.
         family: `IPv4` or `IPv6`.
         client: The address in the log.
     """
@@ -31,23 +31,23 @@ class Proof:
 
 @dataclass
 class Report:
-    """Collects proofs while tests run, and what else a reader should know of the run."""
+    """Collects proofs and other notes while tests run."""
 
     proofs: list[Proof] = field(default_factory=list)
     notes: set[str] = field(default_factory=set)
 
     def add(self, proof: Proof) -> None:
-        """Note a proof; the same one twice is fine."""
+        """Add a proof; duplicates are printed once."""
         self.proofs.append(proof)
 
     def write(self, terminal: pytest.TerminalReporter) -> None:
-        """Print the table and the notes, where there are any; for `pytest_terminal_summary`."""
+        """Print the table and the notes; for `pytest_terminal_summary`."""
         if self.proofs:
-            terminal.section("the client's address, as the mail server's log shows it")
+            terminal.section("client addresses in the mail server's log")
             for line in render(self.proofs):
                 terminal.write_line(line)
         if self.notes:
-            terminal.section("what else was seen")
+            terminal.section("notes")
             for line in sorted(self.notes):
                 terminal.write_line(line)
 

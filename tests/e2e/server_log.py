@@ -1,24 +1,28 @@
-"""What the mail server's log says of its clients, its mail and its accidents.
+"""Finds clients, deliveries and crashes in the mail server's log.
 
-All functions take the text of a log, with whatever stands before the program's name in each line,
-and find the lines in their order.
+All functions take the text of a log, with any prefix before the program's name in each line, and
+return what they find in the order of the lines.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from mailproxy.api.mail_services import Daemon, Listeners, MailService, PortName
+from tests.cluster.container_log import Line
 
 Address = IPv4Address | IPv6Address
 
-# Lines of a program that died, or that is started no more for a while.
+_RELOADED = re.compile(r"^mailproxy: .*Dovecot has reloaded$")
+
+# Lines about a program that died, or that Postfix does not start again for a while.
 _CRASH = re.compile(
     r"(?:fatal|panic): |Panic: |Fatal: |killed (?:with|by) signal|throttling|bad command startup"
 )
-# What a wrong header does to the real servers, each with what may follow. Who reaches a PROXY port
-# of Postfix, or is trusted by Dovecot, can do it; no client of an edge can.
+# Known crashes by invalid headers, each with a possible consequence. They need access to a PROXY
+# port of Postfix, or an address that Dovecot trusts; clients of an edge cannot cause them.
 _HEADER_CRASHES = (
     # Dovecot 2.3.19 and 2.4.1, by a v1 header whose first word is longer than PROXY. A login
     # process dies; by default it serves one client alone.
@@ -41,11 +45,19 @@ _HEADER_CRASHES = (
 
 
 @dataclass(frozen=True)
-class Sighting:
-    """A client's address as a service saw it, and the line that says so."""
+class LoggedClient:
+    """A client's address as a service logged it, with the line."""
 
     address: Address
     line: str
+
+
+@dataclass(frozen=True)
+class Interval:
+    """From one moment to another, in seconds since 1970."""
+
+    start: float
+    end: float
 
 
 @dataclass(frozen=True)
@@ -59,10 +71,10 @@ class Sent:
     line: str
 
 
-def find_clients(log: str, service: MailService, listeners: Listeners) -> list[Sighting]:
-    """Clients that got through to a mail service by the edge.
+def find_clients(log: str, service: MailService, listeners: Listeners) -> list[LoggedClient]:
+    """Clients that reached a mail service through the edge.
 
-    On port 25 those to which postscreen was open; on the submission ports those that sent mail or
+    On port 25 those that connected to postscreen; on the submission ports those that sent mail or
     logged in; of Dovecot's services those that logged in.
     """
     if service.daemon == Daemon.POSTSCREEN:
@@ -73,7 +85,7 @@ def find_clients(log: str, service: MailService, listeners: Listeners) -> list[S
 
 
 def syslog_name(service: MailService, listeners: Listeners) -> str:
-    """Under which name Postfix logs what comes by the edge, without the daemon's own.
+    """Name in Postfix's log for connections through the edge, without that of the daemon.
 
     Source: the templates of `mailproxy.plan`, and docker-mailserver's `master.cf`.
     """
@@ -82,23 +94,23 @@ def syslog_name(service: MailService, listeners: Listeners) -> str:
     return f"postfix/{service.name}{'proxy' if listeners == Listeners.SEPARATE else ''}"
 
 
-def find_postscreen_clients(log: str, name: str) -> list[Sighting]:
-    """Who has come to postscreen: `<name>/postscreen[1]: CONNECT from [192.0.2.7]:4000 to ...`."""
+def find_postscreen_clients(log: str, name: str) -> list[LoggedClient]:
+    """Clients of postscreen: `<name>/postscreen[1]: CONNECT from [192.0.2.7]:4000 to ...`."""
     return _find(log, rf"\b{re.escape(name)}/postscreen\[\d+\]: CONNECT from \[([^]]+)\]:\d+ to ")
 
 
-def find_smtpd_clients(log: str, name: str) -> list[Sighting]:
-    """Who has sent mail: `<name>/smtpd[1]: 4F2A: client=host[192.0.2.7], sasl_method=PLAIN`."""
+def find_smtpd_clients(log: str, name: str) -> list[LoggedClient]:
+    """Clients that sent mail: `<name>/smtpd[1]: 4F2A: client=host[192.0.2.7], sasl_...`."""
     return _find(log, rf"\b{re.escape(name)}/smtpd\[\d+\]: \w+: client=[^[]*\[([^]]+)\]")
 
 
-def find_smtpd_connects(log: str, name: str) -> list[Sighting]:
-    """Who has connected to smtpd: `<name>/smtpd[1]: connect from host[192.0.2.7]`."""
+def find_smtpd_connects(log: str, name: str) -> list[LoggedClient]:
+    """Clients that connected to smtpd: `<name>/smtpd[1]: connect from host[192.0.2.7]`."""
     return _find(log, rf"\b{re.escape(name)}/smtpd\[\d+\]: connect from [^[]*\[([^]]+)\]")
 
 
-def find_logins(log: str, daemon: str, user: str = "") -> list[Sighting]:
-    """Who has logged in to a service of Dovecot such as `imap-login`, of all users or of one.
+def find_logins(log: str, daemon: str, user: str = "") -> list[LoggedClient]:
+    """Clients that logged in to a service of Dovecot such as `imap-login`, as any user or one.
 
     2.3 says `Login: user=<me>, ... rip=192.0.2.7`, 2.4 `Logged in: user=<me>, ...`.
     """
@@ -107,8 +119,8 @@ def find_logins(log: str, daemon: str, user: str = "") -> list[Sighting]:
     return _find(log, rf"\b{daemon}: (?:Info: )?{words}: user=<{whom}>.*?\brip=([^,\s]+)")
 
 
-def find_failed_logins(log: str, daemon: str) -> list[Sighting]:
-    """Whose session ended before a login.
+def find_failed_logins(log: str, daemon: str) -> list[LoggedClient]:
+    """Clients whose session ended before a login.
 
     2.3 says `Disconnected: ... rip=192.0.2.7` or `Aborted login: ...`, 2.4 `Login aborted: ...`.
     """
@@ -116,13 +128,32 @@ def find_failed_logins(log: str, daemon: str) -> list[Sighting]:
     return _find(log, rf"\b{daemon}: (?:Info: )?{words}.*?\brip=([^,\s]+)")
 
 
-def find_untrusted_peers(log: str) -> list[Sighting]:
-    """Whose header Dovecot did not believe: `haproxy: Client not trusted (rip=10.0.0.9)`."""
+def find_reloads(lines: Sequence[Line]) -> list[Interval]:
+    """Reloads of Dovecot, from its own line to the one of the watcher.
+
+    Lines of syslog arrive late in the container's log, and begin with their own time.
+    """
+    starts = [_read_time(line.text) for line in lines if "SIGHUP received - reload" in line.text]
+    ends = [line.time for line in lines if _RELOADED.search(line.text)]
+    found: dict[float, float] = {}
+    for end in sorted(ends):
+        if before := [start for start in starts if start <= end]:
+            found.setdefault(max(before), end)
+    return [Interval(start, end) for start, end in found.items()]
+
+
+def count_reloads(lines: Sequence[Line]) -> int:
+    """How often the watcher has logged that Dovecot has reloaded."""
+    return sum(bool(_RELOADED.search(line.text)) for line in lines)
+
+
+def find_untrusted_peers(log: str) -> list[LoggedClient]:
+    """Peers whose header Dovecot rejected: `haproxy: Client not trusted (rip=10.0.0.9)`."""
     return _find(log, r"haproxy: Client not trusted \(rip=([^)\s,]+)")
 
 
 def find_sent(log: str) -> list[Sent]:
-    """What Postfix did with messages: `4F2A: to=<you@x>, relay=y[...], ..., status=sent (...)`."""
+    """Delivery attempts of Postfix: `4F2A: to=<you@x>, relay=y[...], ..., status=sent (...)`."""
     pattern = re.compile(r"\]: (\w+): to=<([^>]*)>,.* relay=([^,]+),.* status=(\w+)")
     return [
         Sent(found[1], found[2], found[3], found[4], line)
@@ -132,9 +163,9 @@ def find_sent(log: str) -> list[Sent]:
 
 
 def find_crashes(log: str) -> list[str]:
-    """Lines that tell of a program that died, or that Postfix starts no more for a while.
+    """Lines about a program that died, or that Postfix does not start again for a while.
 
-    Those of `find_header_crashes`, and as many of what may follow them, are left out.
+    Without those of `find_header_crashes`, and as many of their consequences.
     """
     crashes = [line for line in log.splitlines() if _CRASH.search(line)]
     for cause, consequence in _HEADER_CRASHES:
@@ -145,19 +176,24 @@ def find_crashes(log: str) -> list[str]:
 
 
 def find_header_crashes(log: str) -> list[str]:
-    """Lines of the crashes that a wrong header is known to bring about."""
+    """Lines of crashes that invalid headers are known to cause."""
     causes = [cause for cause, _ in _HEADER_CRASHES]
     return [line for line in log.splitlines() if any(cause.search(line) for cause in causes)]
 
 
-def _find(log: str, pattern: str) -> list[Sighting]:
-    return list(_sightings(log, re.compile(pattern)))
+def _read_time(text: str) -> float:
+    """`2026-11-28T07:13:31.238067+00:00 host dovecot: ...`."""
+    return datetime.fromisoformat(text.split(" ", 1)[0]).timestamp()
 
 
-def _sightings(log: str, pattern: re.Pattern[str]) -> Iterator[Sighting]:
-    """The pattern's first group is the address; Postfix and Dovecot may write IPv4 as `::ffff:`."""
+def _find(log: str, pattern: str) -> list[LoggedClient]:
+    return list(_iterate_clients(log, re.compile(pattern)))
+
+
+def _iterate_clients(log: str, pattern: re.Pattern[str]) -> Iterator[LoggedClient]:
+    """The pattern's first group is the address; IPv4 may be logged as `::ffff:`."""
     for line in log.splitlines():
         if found := pattern.search(line):
             address = ip_address(found[1])
             mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
-            yield Sighting(mapped or address, line)
+            yield LoggedClient(mapped or address, line)

@@ -9,10 +9,10 @@ DOVECOT = [service for service in MAIL_SERVICES if not service.is_postfix]
 
 
 def proxy_port(service: MailService, scene: Scene) -> int:
-    """Where the mail server expects a header."""
+    """Port of the mail server that expects a header."""
     return service.target_port(Listeners(scene.listeners))
 
 
 def proxy_ports(scene: Scene) -> list[int]:
-    """The same of all services, in the table's order."""
+    """The same for all services, in the order of the table."""
     return [proxy_port(service, scene) for service in MAIL_SERVICES]

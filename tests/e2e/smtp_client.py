@@ -1,7 +1,7 @@
 """Mail sent by swaks, from this machine or from a pod.
 
 Debian 12's swaks speaks IPv6 only with libio-socket-inet6-perl, and TLS only with
-libnet-ssleay-perl. It merely recommends both: who installs without recommendations names them.
+libnet-ssleay-perl. They are recommended packages: name them if you install without recommendations.
 """
 
 import re
@@ -31,15 +31,15 @@ class Tls(StrEnum):
 
 @dataclass(frozen=True)
 class Delivery:
-    """What became of a message.
+    """The outcome of a delivery.
 
     Attributes:
-        accepted: The server has taken over the message.
-        code: Of the first refusal, else of the answer to the message; 0 when no answer came.
+        accepted: The server has accepted the message.
+        code: Of the first rejection, else of the answer to the message; 0 without an answer.
         reply: The rest of that line.
-        queue_id: By which Postfix's log knows the message; empty when it was refused.
-        certificate: PEM of the server's own; empty without TLS.
-        transcript: All that swaks printed.
+        queue_id: Of the message in Postfix's log; empty if it was rejected.
+        certificate: Of the server, in PEM; empty without TLS.
+        transcript: The output of swaks.
     """
 
     accepted: bool
@@ -72,15 +72,15 @@ def deliver(
     timeout: int = TIMEOUT_SECONDS,
     run: Run = run_here,
 ) -> Delivery:
-    """Offer a message to the server and say how it went; nothing is raised when it is refused.
+    """Send a message; a rejection is in the result.
 
     Args:
-        address: The server's, IPv4 or IPv6.
-        server_name: What the client asks for by SNI; it sends none without.
+        address: Of the server, IPv4 or IPv6.
+        server_name: Sent by SNI; none if empty.
         login: User and password, for AUTH PLAIN.
-        source: The client's own address, where it has several.
+        source: The client's address, if it has several.
         timeout: Seconds for each answer.
-        run: Where swaks runs: here, or in a pod.
+        run: Runs swaks, here or in a pod.
     """
     options = {
         "--server": address,
@@ -104,11 +104,11 @@ def deliver(
 
 
 def read_transcript(transcript: str) -> Delivery:
-    """What swaks printed, understood."""
+    """Parse the output of swaks."""
     until_end = re.split(r"^ ?[-~]> QUIT$", transcript, maxsplit=1, flags=re.MULTILINE)[0]
     replies = [(int(code), text or "") for code, text in _REPLY.findall(until_end)]
-    refusals = [reply for reply in replies if reply[0] >= 400]
-    code, reply = (refusals or replies[-1:] or [(0, "")])[0]
+    rejections = [reply for reply in replies if reply[0] >= 400]
+    code, reply = (rejections or replies[-1:] or [(0, "")])[0]
     queued = _QUEUED.search(reply)
     certificate = _CERTIFICATE.search(re.sub(r"^=== ", "", transcript, flags=re.MULTILINE))
     return Delivery(

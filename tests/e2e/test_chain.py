@@ -1,4 +1,4 @@
-"""One more hop in front: HAProxy sends the PROXY protocol to Traefik, which passes it on."""
+"""HAProxy in front of Traefik: it sends the PROXY protocol to Traefik, which passes it on."""
 
 from collections.abc import Iterator
 
@@ -19,12 +19,12 @@ from tests.e2e.modes import (
     MODES,
     Mode,
     Scenes,
-    become_known,
     chosen_modes,
+    pass_postscreen,
     temporary_scenes,
 )
 from tests.e2e.report import Report
-from tests.e2e.visits import prove_outside_client
+from tests.e2e.sessions import check_outside_client
 
 INDEX = 20  # of LoadBalancer addresses
 POINTS = ENTRY_POINTS.values()
@@ -32,7 +32,7 @@ POINTS = ENTRY_POINTS.values()
 
 @pytest.fixture(scope="module")
 def chains(request: pytest.FixtureRequest, cluster: Cluster) -> Iterator[Scenes]:
-    """HAProxy in front of Traefik, whose entryPoints believe the header of HAProxy's pod."""
+    """HAProxy in front of Traefik, whose entryPoints accept headers from HAProxy's pod."""
 
     def create(mode: Mode) -> Scene:
         number = MODES.index(mode)
@@ -49,7 +49,7 @@ def chains(request: pytest.FixtureRequest, cluster: Cluster) -> Iterator[Scenes]
         scene.wait_for_ready_pod(scene.edge, PROXY_LABELS)
         scene.create_mail_server()
         scene.wait_for_banners(scene.addresses[0])
-        become_known(scene)
+        pass_postscreen(scene)
         return scene
 
     with temporary_scenes(chosen_modes(request, "chain"), create) as scenes:
@@ -58,10 +58,10 @@ def chains(request: pytest.FixtureRequest, cluster: Cluster) -> Iterator[Scenes]
 
 @pytest.fixture(scope="module", params=MODES, ids="-".join)
 def chain(request: pytest.FixtureRequest, chains: Scenes) -> Scene:
-    """One of them."""
+    """The chain of a mode."""
     return chains.get(request.param)
 
 
 @FAMILIES
 def test_log_shows_the_outermost_client(family: int, chain: Scene, report: Report) -> None:
-    prove_outside_client(chain, family, report, "HAProxy before Traefik")
+    check_outside_client(chain, family, report, "HAProxy before Traefik")

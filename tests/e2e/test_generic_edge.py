@@ -1,4 +1,4 @@
-"""An edge that is no Traefik: HAProxy, which its user routes to the PROXY Service by hand."""
+"""An edge other than Traefik: HAProxy, which its user routes to the PROXY Service."""
 
 from collections.abc import Iterator
 
@@ -13,20 +13,20 @@ from tests.e2e.modes import (
     MODES,
     Mode,
     Scenes,
-    become_known,
     chosen_modes,
+    pass_postscreen,
     temporary_scenes,
 )
 from tests.e2e.report import Report
 from tests.e2e.services import proxy_port
-from tests.e2e.visits import prove_outside_client
+from tests.e2e.sessions import check_outside_client
 
 INDEX = 24  # of LoadBalancer addresses
 
 
 @pytest.fixture(scope="module")
 def generics(request: pytest.FixtureRequest, cluster: Cluster) -> Iterator[Scenes]:
-    """HAProxy as the edge, found by the labels of its pod; it sends to the PROXY Service."""
+    """HAProxy as the edge, selected by the labels of its pod; it connects to the PROXY Service."""
 
     def create(mode: Mode) -> Scene:
         number = MODES.index(mode)
@@ -42,7 +42,7 @@ def generics(request: pytest.FixtureRequest, cluster: Cluster) -> Iterator[Scene
         scene.wait_for_condition("TrustReady", "True")  # Dovecot reads the list when it starts
         scene.create_mail_server(edge=edge)
         scene.wait_for_banners(scene.addresses[0])
-        become_known(scene)
+        pass_postscreen(scene)
         return scene
 
     with temporary_scenes(chosen_modes(request, "generic"), create) as scenes:
@@ -51,7 +51,7 @@ def generics(request: pytest.FixtureRequest, cluster: Cluster) -> Iterator[Scene
 
 @pytest.fixture(scope="module", params=MODES, ids="-".join)
 def generic(request: pytest.FixtureRequest, generics: Scenes) -> Scene:
-    """One of them."""
+    """The scene of a mode."""
     return generics.get(request.param)
 
 
@@ -59,9 +59,9 @@ def generic(request: pytest.FixtureRequest, generics: Scenes) -> Scene:
 def test_all_ports_work_and_the_log_shows_the_outside_client(
     family: int, generic: Scene, report: Report
 ) -> None:
-    prove_outside_client(generic, family, report, "Generic HAProxy")
+    check_outside_client(generic, family, report, "Generic HAProxy")
 
 
-def test_no_route_is_made(generic: Scene) -> None:
+def test_no_route_is_created(generic: Scene) -> None:
     assert not generic.cluster.api.list("IngressRouteTCP", generic.mail)
     assert not generic.cluster.api.list("ServersTransportTCP", generic.mail)

@@ -11,77 +11,83 @@ import pytest
 from mailproxy.api.mail_services import MAIL_SERVICES
 from tests.cluster.scene import Scene
 from tests.controlplane.api import wait_for
+from tests.e2e.header_capture import HeaderCapture
 from tests.e2e.modes import FAMILIES, MODES, Mode, Scenes, chosen_modes
 from tests.e2e.report import Report
 from tests.e2e.services import proxy_ports
-from tests.e2e.visits import Visitor, prove_all
-from tests.e2e.wire import Wire
+from tests.e2e.sessions import MailClient, check_ports
 
 Choice = tuple[str, int]  # field and version of `edge.proxyProtocol`
 DEFAULT: Choice = ("Service", 2)
-# The version changes each time, so that the wire tells when Traefik has taken a choice over. The
-# default is what all other tests run with, and what they find again.
+# The version changes each time, so that the headers show when Traefik has applied a choice. All
+# other tests run with the default, which is restored.
 CHOICES: list[Choice] = [("ServersTransport", 1), ("ServersTransport", 2), ("Service", 1)]
 SETTLE_SECONDS = 60.0
-WIRE_SECONDS = 3.0
+CAPTURE_SECONDS = 3.0
 
 
 @pytest.fixture(scope="module")
 def scenes(
-    request: pytest.FixtureRequest, standard_scenes: Scenes, wire: Wire
+    request: pytest.FixtureRequest, standard_scenes: Scenes, header_capture: HeaderCapture
 ) -> Iterator[list[Scene]]:
-    """The standard scenes, which have their default header again in the end."""
+    """The standard scenes; their default header is restored in the end."""
     scenes = [standard_scenes.get(mode) for mode in chosen_modes(request, "standard_mode")]
     yield scenes
-    choose_everywhere(scenes, DEFAULT, wire)
+    choose_everywhere(scenes, DEFAULT, header_capture)
 
 
 @pytest.fixture(scope="module", params=CHOICES, ids=lambda choice: f"{choice[0]}-v{choice[1]}")
-def choice(request: pytest.FixtureRequest, scenes: list[Scene], wire: Wire) -> Choice:
-    """A choice that all scenes have made, and that all of their Traefiks have taken over."""
+def choice(
+    request: pytest.FixtureRequest, scenes: list[Scene], header_capture: HeaderCapture
+) -> Choice:
+    """A choice that is in effect in all scenes."""
     choice: Choice = request.param
-    choose_everywhere(scenes, choice, wire)
+    choose_everywhere(scenes, choice, header_capture)
     return choice
 
 
-def choose_everywhere(scenes: list[Scene], choice: Choice, wire: Wire) -> None:
+def choose_everywhere(scenes: list[Scene], choice: Choice, header_capture: HeaderCapture) -> None:
     with ThreadPoolExecutor(max(1, len(scenes))) as pool:
-        list(pool.map(partial(choose, choice=choice, wire=wire), scenes))
+        list(pool.map(partial(choose, choice=choice, header_capture=header_capture), scenes))
 
 
-def choose(scene: Scene, choice: Choice, wire: Wire) -> None:
-    """Change the MailProxy, and return when every port has the header of that version."""
+def choose(scene: Scene, choice: Choice, header_capture: HeaderCapture) -> None:
+    """Change the MailProxy, and return when every port gets the header of that version."""
     proxy = scene.cluster.api.get("MailProxy", "mail", scene.mail)
     present = proxy["spec"]["edge"]["proxyProtocol"]
     field, version = choice
     if present == {"field": field, "version": version}:
         return
-    if present["version"] == version:  # nobody would see that the field has changed
-        choose(scene, (field, 3 - version), wire)
+    if present["version"] == version:  # the change would not be visible
+        choose(scene, (field, 3 - version), header_capture)
     change = {"proxyProtocol": {"field": field, "version": version}}
     scene.cluster.api.merge_patch("MailProxy", "mail", {"spec": {"edge": change}}, scene.mail)
     expected = dict.fromkeys(proxy_ports(scene), version)
-    wait_for(lambda: knock(scene, wire) == expected, SETTLE_SECONDS, f"these headers: {expected}")
+    wait_for(
+        lambda: connect_to_all_ports(scene, header_capture) == expected,
+        SETTLE_SECONDS,
+        f"these headers: {expected}",
+    )
 
 
-def knock(scene: Scene, wire: Wire) -> dict[int, int]:
-    """Connect to all ports; returns the version of the header by the mail server's port."""
+def connect_to_all_ports(scene: Scene, header_capture: HeaderCapture) -> dict[int, int]:
+    """Connect to all ports; returns the versions of the headers by the mail server's port."""
     server, client = mail_server(scene), scene.cluster.addresses.host[0]
     with ExitStack() as stack:
         connections = [
             stack.enter_context(
-                socket.create_connection((scene.addresses[0], service.port), WIRE_SECONDS)
+                socket.create_connection((scene.addresses[0], service.port), CAPTURE_SECONDS)
             )
             for service in MAIL_SERVICES
         ]
         own_ports = {connection.getsockname()[1] for connection in connections}
 
         def find() -> dict[int, int]:
-            headers = wire.find(server, client)
+            headers = header_capture.find(server, client)
             return {h.port: h.version for h in headers if h.client_port in own_ports}
 
         with suppress(AssertionError):  # a route may not be there yet
-            wait_for(lambda: len(find()) == len(connections), WIRE_SECONDS)
+            wait_for(lambda: len(find()) == len(connections), CAPTURE_SECONDS)
         return find()
 
 
@@ -92,7 +98,7 @@ def mail_server(scene: Scene) -> str:
 
 
 @pytest.mark.parametrize("standard_mode", MODES, ids="-".join)
-def test_field_says_which_object_asks_for_the_header(
+def test_field_selects_the_object_that_asks_for_the_header(
     standard_mode: Mode, choice: Choice, standard_scenes: Scenes
 ) -> None:
     scene = standard_scenes.get(standard_mode)
@@ -110,22 +116,22 @@ def test_field_says_which_object_asks_for_the_header(
 
 @FAMILIES
 @pytest.mark.parametrize("standard_mode", MODES, ids="-".join)
-def test_all_ports_work_with_this_header_on_the_wire(
+def test_all_ports_work_with_this_header(
     family: int,
     standard_mode: Mode,
     choice: Choice,
     standard_scenes: Scenes,
-    wire: Wire,
+    header_capture: HeaderCapture,
     report: Report,
 ) -> None:
     scene = standard_scenes.get(standard_mode)
     field, version = choice
     client, server = scene.cluster.addresses.host[family], mail_server(scene)
-    known = len(wire.headers)
+    known = len(header_capture.headers)
 
     way = f"v{version} {field}"
-    prove_all(Visitor(scene, scene.addresses[family], way=way), client, report)
+    check_ports(MailClient(scene, scene.addresses[family], way=way), client, report)
 
-    headers = wire.find(server, client, known)
+    headers = header_capture.find(server, client, known)
     versions = {h.port: h.version for h in headers}
     assert versions == dict.fromkeys(proxy_ports(scene), version), headers

@@ -1,4 +1,4 @@
-"""A webmail in the cluster: the mail server sees its users, and knows the webmail's live pods."""
+"""A webmail in the cluster: the mail server logs its users, and trusts its live pods only."""
 
 from mailproxy.api.mail_services import Daemon
 from tests.cluster.scene import Scene
@@ -10,18 +10,18 @@ from tests.e2e.modes import REPLICA_MODES, Mode, Scenes
 from tests.e2e.report import Report
 
 USER = "203.0.113.9"
-FOLLOW_SECONDS = 110.0  # with the kubelet's own period at worst
+FOLLOW_SECONDS = 110.0  # the kubelet's period, at worst
 LOG_SECONDS = 15.0
 
 
 def read_webmails(scene: Scene) -> set[str]:
-    """Whose word about a client's address the running server would take."""
+    """Addresses from which the running server accepts a client's address."""
     answer = scene.run_in_mail_server("doveconf", "-h", "login_trusted_networks")
     return set(answer.split())
 
 
 def log_in_for_user(scene: Scene, pod: str) -> list[str]:
-    """Log in from a pod for a user far away; returns the clients that the log shows for it."""
+    """Log in from a pod for a remote user; returns the clients in the log."""
     known = scene.log_size()
     address = scene.cluster_ip("mail-server", scene.mail)
     user = find_mailbox("imap")
@@ -56,7 +56,7 @@ def test_log_shows_the_user_whom_the_webmail_names(
 
 
 @REPLICA_MODES
-def test_nobody_else_may_name_a_client(replica_mode: Mode, replica_scenes: Scenes) -> None:
+def test_no_other_pod_may_name_a_client(replica_mode: Mode, replica_scenes: Scenes) -> None:
     scene = replica_scenes.get(replica_mode)
-    scene.add_pod(scene.mail, "stranger")
-    assert USER not in log_in_for_user(scene, "stranger")
+    scene.add_pod(scene.mail, "other-pod")
+    assert USER not in log_in_for_user(scene, "other-pod")

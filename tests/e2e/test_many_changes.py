@@ -1,6 +1,6 @@
-"""Trust that changes again and again leaves nothing behind in a running mail server.
+"""Repeated changes of trust leave no process, file or memory behind in a running mail server.
 
-`CHANGES` says how often it changes.
+`CHANGES` is their number.
 """
 
 import json
@@ -16,28 +16,28 @@ import pytest
 from tests.cluster.scene import SETTLE_SECONDS, Scene
 from tests.cluster.workloads import PROXY_LABELS, build_pod
 from tests.controlplane.api import wait_for
-from tests.e2e.crowd import Idler
-from tests.e2e.live import change_labels
+from tests.e2e.client_load import IdleSession
 from tests.e2e.modes import REPLICA_MODES, SEPARATE, Mode, Scenes, chosen_modes
 from tests.e2e.replacement import IMAP, addresses_of, find_edge_pods, time_first_login
 from tests.e2e.report import Report
+from tests.e2e.trust_change import change_labels
 
 CHANGES = int(os.environ.get("CHANGES", "10"))
-FIRST_CHANGES = 10  # after these a program has what it needs
-COMER = "many-times"
+FIRST_CHANGES = 10  # to warm up
+JOINING_POD = "joining-pod"
 MEMORY_KIB = 500
 pytestmark = pytest.mark.timeout(600 + CHANGES * 5)
 
 
 @dataclass(frozen=True)
 class Footprint:
-    """What a mail server holds.
+    """Resources of a mail server.
 
     Attributes:
         processes: By name.
         files: Open in the watcher and in Dovecot's master process, by name.
         memory: Theirs, in KiB.
-        paths: Of files that the watcher or Dovecot have made.
+        paths: Of files that the watcher or Dovecot have created.
     """
 
     processes: Counter[str]
@@ -47,47 +47,49 @@ class Footprint:
 
 
 @dataclass(frozen=True)
-class Churn:
-    """Footprints after the first changes and after all, and whether a session outlived them."""
+class Result:
+    """Footprints after the first changes and after all; whether a session survived them."""
 
     first: Footprint
     last: Footprint
-    idler_lives: bool
+    session_is_alive: bool
 
 
 @pytest.fixture(scope="module")
-def churns(
+def results(
     request: pytest.FixtureRequest, replica_scenes: Scenes
-) -> Iterator[dict[Mode, Future[Churn]]]:
-    """All mail servers at once."""
+) -> Iterator[dict[Mode, Future[Result]]]:
+    """For each mail server, concurrently."""
     with ThreadPoolExecutor(len(SEPARATE)) as pool:
         yield {
-            mode: pool.submit(lambda mode=mode: play(replica_scenes.get(mode)))
+            mode: pool.submit(lambda mode=mode: run_changes(replica_scenes.get(mode)))
             for mode in chosen_modes(request, "replica_mode")
         }
 
 
-def play(scene: Scene) -> Churn:
-    """Let a pod become one of the edge's and leave it, by its labels alone."""
+def run_changes(scene: Scene) -> Result:
+    """Let a pod join the edge and leave it again and again, by its labels."""
     survivor = addresses_of(min(find_edge_pods(scene).items())[1])[0]
     time_first_login(survivor)
-    scene.apply(build_pod(scene.edge, COMER, ready=False))
-    scene.pod_addresses(scene.edge, COMER)
-    with Idler(survivor, IMAP.port) as idler:
+    scene.apply(build_pod(scene.edge, JOINING_POD, ready=False))
+    scene.pod_addresses(scene.edge, JOINING_POD)
+    with IdleSession(survivor, IMAP.port) as session:
         change_often(scene, FIRST_CHANGES)
-        first = look(scene)
+        first = measure(scene)
         change_often(scene, CHANGES)
-        last = look(scene)
-        lives = idler.is_alive()
-    scene.cluster.api.delete("Pod", COMER, scene.edge)
-    return Churn(first, last, lives)
+        last = measure(scene)
+        is_alive = session.is_alive()
+    scene.cluster.api.delete("Pod", JOINING_POD, scene.edge)
+    return Result(first, last, is_alive)
 
 
 def change_often(scene: Scene, count: int) -> None:
     """Change what is trusted, and wait each time for the mail server."""
     for number in range(count):
         since = scene.log_size()
-        change_labels(scene, COMER, dict.fromkeys(PROXY_LABELS) if number % 2 else PROXY_LABELS)
+        change_labels(
+            scene, JOINING_POD, dict.fromkeys(PROXY_LABELS) if number % 2 else PROXY_LABELS
+        )
         read = partial(scene.logs, since=since)
         wait_for(partial(has_reloaded, read), SETTLE_SECONDS, read, interval=0.05)
 
@@ -96,17 +98,17 @@ def has_reloaded(read: Callable[[], str]) -> bool:
     return "Dovecot has reloaded" in read()
 
 
-def look(scene: Scene) -> Footprint:
-    seen = json.loads(scene.run_in_mail_server("python3", "-c", _LOOK))
-    return Footprint(Counter(seen.pop("processes")), **seen)
+def measure(scene: Scene) -> Footprint:
+    measured = json.loads(scene.run_in_mail_server("python3", "-c", _MEASURE))
+    return Footprint(Counter(measured.pop("processes")), **measured)
 
 
 @REPLICA_MODES
 def test_no_process_file_or_memory_is_left_behind(
-    replica_mode: Mode, churns: dict[Mode, Future[Churn]], report: Report
+    replica_mode: Mode, results: dict[Mode, Future[Result]], report: Report
 ) -> None:
-    churn = churns[replica_mode].result()
-    first, last = churn.first, churn.last
+    result = results[replica_mode].result()
+    first, last = result.first, result.last
     grown = {name: kib - first.memory[name] for name, kib in last.memory.items()}
     report.notes.add(f"{'-'.join(replica_mode)}: {CHANGES} changes of trust: {grown} KiB more")
     assert not last.processes - first.processes, (first, last)
@@ -116,13 +118,13 @@ def test_no_process_file_or_memory_is_left_behind(
 
 
 @REPLICA_MODES
-def test_a_session_outlives_all_reloads(
-    replica_mode: Mode, churns: dict[Mode, Future[Churn]]
+def test_session_survives_all_reloads(
+    replica_mode: Mode, results: dict[Mode, Future[Result]]
 ) -> None:
-    assert churns[replica_mode].result().idler_lives
+    assert results[replica_mode].result().session_is_alive
 
 
-_LOOK = """
+_MEASURE = """
 import collections, json, os, pathlib, subprocess
 processes, files, memory = collections.Counter(), {}, {}
 for pid in filter(str.isdigit, os.listdir("/proc")):

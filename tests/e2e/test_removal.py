@@ -1,4 +1,4 @@
-"""A MailProxy that is deleted takes all of its own along, and nothing else."""
+"""Deleting a MailProxy deletes all of its children, and nothing else."""
 
 import json
 from collections.abc import Iterator
@@ -10,9 +10,9 @@ import pytest
 from tests.cluster.cluster import Cluster
 from tests.cluster.scene import Scene
 from tests.controlplane.api import Manifest, wait_for
-from tests.e2e.modes import MODES, SEPARATE, Mode, chosen_modes, side_by_side
+from tests.e2e.modes import MODES, SEPARATE, Mode, chosen_modes, run_concurrently
 from tests.e2e.report import Report
-from tests.e2e.visits import Visitor, prove_all
+from tests.e2e.sessions import MailClient, check_ports
 
 INDEX = 60  # of LoadBalancer addresses
 CHILD_KINDS = {"ConfigMap", "IngressRouteTCP", "NetworkPolicy", "Service"}
@@ -21,7 +21,7 @@ GONE_SECONDS = 30.0
 
 
 def find_children(scene: Scene, uid: str) -> list[str]:
-    """Objects of any kind that name this owner, wherever, or carry our label beside it."""
+    """Objects of any kind and namespace with this owner, or in its namespace with our label."""
     run = scene.cluster.run_kubectl
     kinds = run("api-resources", "--verbs=list", "--output=name").stdout.split()
     answer = run("get", ",".join(kinds), "--all-namespaces", "--output=json", check=False)
@@ -42,26 +42,26 @@ def is_child(metadata: Manifest, namespace: str, uid: str) -> bool:
 def removals(
     request: pytest.FixtureRequest, cluster: Cluster, report: Report
 ) -> Iterator[dict[Mode, Future[None]]]:
-    """For each mode a MailProxy that goes; what must go with it does, and what must stay too."""
+    """Deletes the MailProxy of a scene for each mode, and checks what is deleted and what stays."""
 
     @contextmanager
-    def play(mode: Mode) -> Iterator[None]:
+    def run(mode: Mode) -> Iterator[None]:
         scene = Scene(cluster, f"removed-{MODES.index(mode)}", INDEX + MODES.index(mode), *mode)
         scene.create()
         remove_mail_proxy(scene)
         address = scene.cluster_ip("mail-server", scene.mail)
-        visitor = Visitor(scene, address, through_edge=False, way="MailProxy deleted")
-        prove_all(visitor, scene.cluster.addresses.gateway[0], report)
+        client = MailClient(scene, address, through_edge=False, way="MailProxy deleted")
+        check_ports(client, scene.cluster.addresses.gateway[0], report)
         assert scene.is_mail_server_ready()
         yield
         scene.delete()
 
-    with side_by_side(chosen_modes(request, "removed_mode"), play) as removals:
+    with run_concurrently(chosen_modes(request, "removed_mode"), run) as removals:
         yield removals
 
 
 def remove_mail_proxy(scene: Scene) -> None:
-    """Returns when none of its children is left."""
+    """Delete it; returns when none of its children is left."""
     api = scene.cluster.api
     uid = api.get("MailProxy", "mail", scene.mail)["metadata"]["uid"]
     kinds = {child.partition(" ")[0] for child in find_children(scene, uid)}
@@ -72,11 +72,11 @@ def remove_mail_proxy(scene: Scene) -> None:
     def find() -> list[str]:
         return find_children(scene, uid)
 
-    wait_for(lambda: not find(), GONE_SECONDS, find, interval=2)  # kubectl asks for every kind
+    wait_for(lambda: not find(), GONE_SECONDS, find, interval=2)  # kubectl lists every kind
 
 
 @pytest.mark.parametrize("removed_mode", SEPARATE, ids="-".join)
-def test_children_go_and_plain_ports_stay(
+def test_children_are_deleted_and_plain_ports_stay(
     removed_mode: Mode, removals: dict[Mode, Future[None]]
 ) -> None:
     removals[removed_mode].result()

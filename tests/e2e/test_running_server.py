@@ -1,7 +1,4 @@
-"""What is fatal in other set-ups does not happen: looked up in the running servers.
-
-Each case has broken a docker-mailserver behind a proxy before.
-"""
+"""Known mistakes in the configuration of a docker-mailserver behind a proxy are not made."""
 
 import re
 from concurrent.futures import ThreadPoolExecutor
@@ -9,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from mailproxy.api.mail_services import MAIL_SERVICES, Daemon, PortName
 from tests.cluster.scene import Scene
 from tests.e2e.services import DOVECOT, POSTFIX, proxy_port
-from tests.e2e.visits import Visitor
+from tests.e2e.sessions import MailClient
 
 PROXY_PARAMETERS = ("postscreen_upstream_proxy_protocol", "smtpd_upstream_proxy_protocol")
 CACHE_TROUBLE = re.compile("unable to get exclusive lock|proxywrite service is not configured")
@@ -21,7 +18,7 @@ def normal_and_extra_ports(scene: Scene) -> set[int]:
 
 
 def find_listening_ports(scene: Scene) -> set[int]:
-    """TCP ports on which the pod listens for others than itself."""
+    """TCP ports on which the pod listens, except for itself."""
     table = scene.run_in_mail_server("ss", "--listening", "--tcp", "--numeric", "--no-header")
     addresses = [line.split()[3].rpartition(":") for line in table.splitlines()]
     return {int(port) for host, _, port in addresses if host not in ("127.0.0.1", "[::1]")}
@@ -30,7 +27,7 @@ def find_listening_ports(scene: Scene) -> set[int]:
 def find_dovecot_listeners(scene: Scene) -> dict[int, str]:
     """Settings of Dovecot's listeners by port, as the running configuration has them.
 
-    Dovecot 2.4 leaves out what nobody has set, such as the port of `imap`.
+    Dovecot 2.4 omits defaults, such as the port of `imap`.
     """
     usual_ports = {service.listener: service.port for service in DOVECOT}
     config = scene.run_in_mail_server("doveconf", "-a")
@@ -51,20 +48,20 @@ def proxy_service(scene: Scene, port: int, name: str) -> str:
     return f"{port if scene.listeners == 'Separate' else name}/inet"
 
 
-def test_no_port_is_open_but_those_of_the_eight_services(scene: Scene) -> None:
-    """Debian 13 would open 2000 too, for ManageSieve, and without the PROXY protocol."""
+def test_only_ports_of_the_eight_services_are_open(scene: Scene) -> None:
+    """By default Debian 13 opens 2000 too, for ManageSieve without the PROXY protocol."""
     assert find_listening_ports(scene) - {8000} == normal_and_extra_ports(scene)
 
 
 def test_every_proxy_port_of_dovecot_expects_a_header(scene: Scene) -> None:
-    """ManageSieve is the one that others forget."""
+    """ManageSieve too, which is easily forgotten."""
     listeners = find_dovecot_listeners(scene)
     for service in DOVECOT:
         port = proxy_port(service, scene)
         assert "haproxy = yes" in listeners[port], f"{service.name} on {port}: {listeners[port]}"
 
 
-def test_normal_ports_of_dovecot_want_no_header_beside_the_proxy_ports(
+def test_normal_ports_of_dovecot_expect_no_header_beside_the_proxy_ports(
     separate_scene: Scene,
 ) -> None:
     listeners = find_dovecot_listeners(separate_scene)
@@ -72,7 +69,7 @@ def test_normal_ports_of_dovecot_want_no_header_beside_the_proxy_ports(
         assert "haproxy = yes" not in listeners[service.port], f"{service.name}: {listeners}"
 
 
-def test_proxy_protocol_is_set_for_services_and_never_for_all_of_postfix(scene: Scene) -> None:
+def test_proxy_protocol_is_set_for_services_and_not_for_all_of_postfix(scene: Scene) -> None:
     values = scene.run_in_mail_server("postconf", "-h", *PROXY_PARAMETERS).split()
     assert not values, f"main.cf has {values}"
     parameters = find_service_parameters(scene)
@@ -82,23 +79,24 @@ def test_proxy_protocol_is_set_for_services_and_never_for_all_of_postfix(scene: 
         assert parameters[f"{entry}/{daemon}_upstream_proxy_protocol"] == "haproxy", parameters
 
 
-def test_smtpd_that_judges_mail_of_the_edge_has_no_trusted_network(scene: Scene) -> None:
-    """What is set for the postscreen on the PROXY port does not reach that smtpd."""
+def test_smtpd_for_mail_from_the_edge_has_no_trusted_network(scene: Scene) -> None:
+    """Parameters of the postscreen on the PROXY port do not apply to that smtpd."""
     parameters = find_service_parameters(scene)
     if scene.listeners == "Separate":
         assert parameters["12525/inet/smtpd_service_name"] == "smtpd-proxy"
-    judge = "smtpd-proxy/pass" if scene.listeners == "Separate" else "smtpd/pass"
-    assert parameters[f"{judge}/mynetworks"] == "", parameters
+    service = "smtpd-proxy/pass" if scene.listeners == "Separate" else "smtpd/pass"
+    assert parameters[f"{service}/mynetworks"] == "", parameters
 
 
 def test_two_postscreens_serve_at_the_same_time(
-    separate_scene: Scene, webmail: tuple[Visitor, str]
+    separate_scene: Scene, webmail: tuple[MailClient, str]
 ) -> None:
-    """With a cache file for each, or one that both open, the second never answers."""
+    """With a cache file each, or one that both open, the second never answers."""
     scene = separate_scene
-    through_edge = Visitor(scene, scene.addresses[0])
+    through_edge = MailClient(scene, scene.addresses[0])
+    clients = (through_edge, webmail[0])
     with ThreadPoolExecutor(2) as pool:
-        list(pool.map(lambda visitor: visitor.visit(PortName.SMTP), (through_edge, webmail[0])))
+        list(pool.map(lambda client: client.run_session(PortName.SMTP), clients))
     trouble = [line for line in scene.logs().splitlines() if CACHE_TROUBLE.search(line)]
     assert not trouble, trouble
 

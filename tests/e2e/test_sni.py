@@ -1,4 +1,4 @@
-"""Two mail servers behind one edge: on the TLS ports the name that a client asks for decides."""
+"""Two mail servers behind one edge: on TLS ports the name that a client asks for selects one."""
 
 import re
 import subprocess
@@ -14,26 +14,26 @@ from tests.cluster.cluster import Cluster
 from tests.cluster.scene import Scene
 from tests.controlplane.api import wait_for
 from tests.e2e import server_log
+from tests.e2e.header_capture import HeaderCapture
 from tests.e2e.modes import FAMILIES
 from tests.e2e.report import Report
-from tests.e2e.server_log import Sighting
+from tests.e2e.server_log import LoggedClient
 from tests.e2e.services import SERVICES, proxy_port
-from tests.e2e.visits import LOG_SECONDS, Visitor, prove_all
-from tests.e2e.wire import Wire
+from tests.e2e.sessions import LOG_SECONDS, MailClient, check_ports
 
 INDEX = 30  # of LoadBalancer addresses
 LISTENERS = ("Separate", "Shared")
 HOSTNAMES = {"2.3": "mail.example.com", "2.4": "mail.example.net"}  # by version of Dovecot
 WRONG_NAMES = {"wrong name": "mail.example.org", "no name": ""}
 TLS_PORTS = (PortName.SUBMISSIONS, PortName.IMAPS, PortName.POP3S)
-OWN_CERTIFICATE = "/etc/dms/tls/cert"  # where the mail server's start-up puts it
+OWN_CERTIFICATE = "/etc/dms/tls/cert"  # in the mail server
 ROUTE_SECONDS = 60.0
 PEM = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----\n", re.DOTALL)
 
 
 @dataclass(frozen=True)
 class MailServer:
-    """One of two behind an edge; `certificate` is its own, in PEM."""
+    """One of two behind an edge; `certificate` is in PEM."""
 
     scene: Scene
     certificate: str
@@ -55,7 +55,7 @@ def pairs(cluster: Cluster) -> Iterator[dict[str, Future[Pair]]]:
 
 @pytest.fixture(scope="module", params=LISTENERS)
 def pair(request: pytest.FixtureRequest, pairs: dict[str, Future[Pair]]) -> Pair:
-    """One of them."""
+    """The pair of a listener mode."""
     return pairs[request.param].result()
 
 
@@ -71,7 +71,7 @@ def create_pair(cluster: Cluster, listeners: str) -> Pair:
 
 
 def create_mail_server(scene: Scene) -> MailServer:
-    """Returns when every port is routed, and all that this took is in the log."""
+    """Returns when every port is routed, and the log shows all connections that this took."""
     scene.create_mail_server(ports=[{"name": port, "sni": "Hostname"} for port in TLS_PORTS])
     server = MailServer(scene, scene.run_in_mail_server("cat", OWN_CERTIFICATE))
     for port in TLS_PORTS:
@@ -86,14 +86,14 @@ def wait_until_routed(server: MailServer, port: PortName) -> None:
         ROUTE_SECONDS,
         f"the certificate of {scene.hostname} on port {SERVICES[port].port}",
     )
-    wait_for(lambda: find_visits(scene, port, client), LOG_SECONDS, scene.logs)
+    wait_for(lambda: find_connections(scene, port, client), LOG_SECONDS, scene.logs)
 
 
 def ask(address: str, port: PortName, name: str) -> str:
-    """Certificate of whoever answers, in PEM; empty without TLS. Nothing is said but TLS.
+    """Certificate of the server that answers, in PEM; empty without TLS.
 
     Args:
-        name: What is asked for by SNI; empty: no SNI at all.
+        name: Sent by SNI; empty for no SNI.
     """
     host = f"[{address}]" if ":" in address else address
     sni = ["-servername", name] if name else ["-noservername"]
@@ -108,15 +108,17 @@ def ask(address: str, port: PortName, name: str) -> str:
     return found[0] if found else ""
 
 
-def find_visits(scene: Scene, port: PortName, client: str, since: int = 0) -> list[Sighting]:
-    """Connections of a client that came to nothing, in the log behind its first bytes."""
+def find_connections(
+    scene: Scene, port: PortName, client: str, since: int = 0
+) -> list[LoggedClient]:
+    """Connections of a client without a login, in the log after its first `since` bytes."""
     service, log = SERVICES[port], scene.logs(since=since)
     if service.daemon == Daemon.SMTPD:
         name = server_log.syslog_name(service, Listeners(scene.listeners))
         found = server_log.find_smtpd_connects(log, name)
     else:
         found = server_log.find_failed_logins(log, service.daemon)
-    return [sighting for sighting in found if str(sighting.address) == client]
+    return [logged for logged in found if str(logged.address) == client]
 
 
 @FAMILIES
@@ -126,44 +128,48 @@ def test_right_name_reaches_the_mail_server_of_that_name(
 ) -> None:
     (server,) = (server for server in pair if server.scene.dovecot == dovecot)
     scene = server.scene
-    visitor = Visitor(
+    client = MailClient(
         scene,
         scene.addresses[family],
         server_name=scene.hostname,
         certificate=server.certificate,
         way="SNI",
     )
-    prove_all(visitor, scene.cluster.addresses.host[family], report, TLS_PORTS)
+    check_ports(client, scene.cluster.addresses.host[family], report, TLS_PORTS)
 
 
 @FAMILIES
 @pytest.mark.parametrize("name", WRONG_NAMES.values(), ids=WRONG_NAMES)
-def test_any_other_name_reaches_neither(name: str, family: int, pair: Pair, wire: Wire) -> None:
+def test_any_other_name_reaches_neither(
+    name: str, family: int, pair: Pair, header_capture: HeaderCapture
+) -> None:
     scenes = [server.scene for server in pair]
     address = scenes[0].addresses[family]
-    logs, headers = [scene.log_size() for scene in scenes], len(wire.headers)
+    logs, headers = [scene.log_size() for scene in scenes], len(header_capture.headers)
     with ThreadPoolExecutor(len(TLS_PORTS)) as pool:
         found = list(pool.map(lambda port: ask(address, port, name), TLS_PORTS))
     assert not {server.certificate for server in pair} & set(found), found
 
-    # What gets through is seen: now somebody asks for the right name, and that is all there is.
+    # A connection with the right name shows up, and it is the only one.
     for scene, log in zip(scenes, logs, strict=True):
-        expect_one_visit(scene, family, log, wire, headers)
+        expect_one_connection(scene, family, log, header_capture, headers)
 
 
-def expect_one_visit(scene: Scene, family: int, log: int, wire: Wire, headers: int) -> None:
-    """Ask with the right name, once on each port: it is the only visit since the log was so long.
+def expect_one_connection(
+    scene: Scene, family: int, log: int, header_capture: HeaderCapture, headers: int
+) -> None:
+    """Connect with the right name, once to each port: no other connection is in the log.
 
-    What goes over the wire is in order. A line of the log may be late.
+    Captured headers are in order. A line of the log may be late.
     """
     client, server = scene.cluster.addresses.host[family], scene.mail_pod()["status"]["podIP"]
     for port in TLS_PORTS:
         ask(scene.addresses[family], port, scene.hostname)
     ports = [proxy_port(SERVICES[port], scene) for port in TLS_PORTS]
-    seen = partial(wire.find, server, client, headers)
+    seen = partial(header_capture.find, server, client, headers)
     wait_for(lambda: set(ports) <= {header.port for header in seen()}, LOG_SECONDS, seen)
     assert sorted(header.port for header in seen()) == sorted(ports), seen()
     for port in TLS_PORTS:
-        find = partial(find_visits, scene, port, client, log)
-        visits = wait_for(find, LOG_SECONDS, scene.logs)
-        assert len(visits) == 1, [visit.line for visit in visits]
+        find = partial(find_connections, scene, port, client, log)
+        found = wait_for(find, LOG_SECONDS, scene.logs)
+        assert len(found) == 1, [logged.line for logged in found]

@@ -1,4 +1,4 @@
-"""Where a client's address is lost, it is lost before Traefik: by how the edge is published."""
+"""A client's address can only be lost before Traefik, by the way the edge is published."""
 
 from collections.abc import Iterator
 
@@ -10,7 +10,7 @@ from tests.cluster.scene import Scene
 from tests.cluster.workloads import PROXY_LABELS, build_edge_service
 from tests.e2e.modes import FAMILIES
 from tests.e2e.report import Report
-from tests.e2e.visits import Visitor
+from tests.e2e.sessions import MailClient
 
 LOCAL, CLUSTER = 41, 42  # indices of LoadBalancer addresses
 PORTS = (PortName.IMAPS, PortName.SUBMISSIONS)
@@ -18,7 +18,7 @@ PORTS = (PortName.IMAPS, PortName.SUBMISSIONS)
 
 @pytest.fixture(scope="module")
 def published(cluster: Cluster) -> Iterator[Scene]:
-    """Traefik behind three Services and on the node's own ports."""
+    """Traefik behind two Services and on ports of the node."""
     scene = Scene(cluster, "published", LOCAL)
     scene.create(traefik={"host_ports": True})
     scene.apply(build_edge_service(scene.edge, "cluster", PROXY_LABELS, policy="Cluster"))
@@ -28,10 +28,10 @@ def published(cluster: Cluster) -> Iterator[Scene]:
 
 
 def expect_client(scene: Scene, address: str, client: str, way: str, report: Report) -> None:
-    """Visit some ports; the log must show this client."""
-    visitor = Visitor(scene, address, way=way)
+    """Use some ports; the log must show this client."""
+    mail_client = MailClient(scene, address, way=way)
     for name in PORTS:
-        proof = visitor.prove(name)
+        proof = mail_client.prove(name)
         report.add(proof)
         assert proof.client == client, f"expected {client}: {proof.line}"
 

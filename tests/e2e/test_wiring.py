@@ -1,6 +1,4 @@
-"""`wiring: Inject`: a mail server that mounts nothing of ours gets all that it needs, and is rid
-of it again.
-"""
+"""`wiring: Inject` adds all mounts to a mail server that has none, and can be undone."""
 
 from collections.abc import Iterator
 
@@ -12,9 +10,9 @@ from tests.cluster.scene import IMAGES, SETTLE_SECONDS, Scene
 from tests.cluster.workloads import build_mail_server
 from tests.controlplane.api import Manifest, wait_for
 from tests.controlplane.edge import MAIL_LABELS
-from tests.e2e.modes import Scenes, become_known, temporary_scenes
+from tests.e2e.modes import Scenes, pass_postscreen, temporary_scenes
 from tests.e2e.report import Report
-from tests.e2e.visits import Visitor, prove_all
+from tests.e2e.sessions import MailClient, check_ports
 
 COMPONENT = ROOT / "manifests" / "components" / "wiring"
 FILES = ("admission-policy.yaml", "cluster-role.yaml", "cluster-role-binding.yaml")
@@ -25,7 +23,7 @@ WORKLOADS = [("2.3", "Deployment"), ("2.4", "StatefulSet")]  # version of Doveco
 
 @pytest.fixture(scope="module")
 def wired_scenes(cluster: Cluster) -> Iterator[Scenes]:
-    """Mail servers whose own manifests consent, and know nothing of mailproxy's files."""
+    """Mail servers whose manifests consent, and mount none of mailproxy's files."""
     for file in FILES:
         cluster.run_kubectl("apply", "-f", str(COMPONENT / file))
 
@@ -39,7 +37,7 @@ def wired_scenes(cluster: Cluster) -> Iterator[Scenes]:
         scene.apply_mail_proxy(mailServer=choose(kind, "Inject"))
         scene.wait_for_condition("Ready", "True")
         scene.wait_for_banners(scene.addresses[0])
-        become_known(scene)
+        pass_postscreen(scene)
         return scene
 
     with temporary_scenes(WORKLOADS, create) as scenes:
@@ -56,19 +54,19 @@ def choose(kind: str, wiring: str) -> Manifest:
 
 
 def mounted(scene: Scene) -> list[str]:
-    """Volumes of ours in the mail server's pods."""
+    """Our volumes in the mail server's pods."""
     pods = scene.live_pods(scene.mail, "app.kubernetes.io/name=docker-mailserver")
     names = [volume["name"] for pod in pods for volume in pod["spec"]["volumes"]]
     return [name for name in names if name.startswith("mailproxy-")]
 
 
 @pytest.mark.parametrize("workload", WORKLOADS, ids="-".join)
-def test_mail_flows_with_what_was_injected_and_nothing_stays_of_it(
+def test_mail_flows_with_injected_mounts_and_none_of_them_stays(
     workload: tuple[str, str], wired_scenes: Scenes, report: Report
 ) -> None:
     scene, (_, kind) = wired_scenes.get(workload), workload
-    visitor = Visitor(scene, scene.addresses[0], way=f"{kind}, wiring Inject")
-    prove_all(visitor, scene.cluster.addresses.host[0], report, PORTS)
+    client = MailClient(scene, scene.addresses[0], way=f"{kind}, wiring Inject")
+    check_ports(client, scene.cluster.addresses.host[0], report, PORTS)
     assert mounted(scene) == ["mailproxy-overrides", "mailproxy-trust"]
 
     scene.apply_mail_proxy(mailServer=choose(kind, "Manual"))
@@ -76,5 +74,5 @@ def test_mail_flows_with_what_was_injected_and_nothing_stays_of_it(
     wait_for(lambda: not mounted(scene), SETTLE_SECONDS, lambda: mounted(scene))
     scene.wait_for_ready_pod(scene.mail, MAIL_LABELS)
     address = scene.cluster_ip("mail-server", scene.mail)
-    plain = Visitor(scene, address, through_edge=False, way=f"{kind}, wiring Manual")
-    prove_all(plain, scene.cluster.addresses.gateway[0], report, PORTS)
+    plain = MailClient(scene, address, through_edge=False, way=f"{kind}, wiring Manual")
+    check_ports(plain, scene.cluster.addresses.gateway[0], report, PORTS)

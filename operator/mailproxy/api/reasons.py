@@ -155,7 +155,9 @@ class Reason(StrEnum):
     )
 
     # TrustReady
-    UP_TO_DATE = _good("UpToDate", _C.TRUST_READY, "Exactly the edge's live addresses are trusted.")
+    UP_TO_DATE = _good(
+        "UpToDate", _C.TRUST_READY, "Exactly the addresses that the spec asks for are trusted."
+    )
     HOST_NETWORK = _advice(
         "HostNetwork",
         _C.TRUST_READY,
@@ -175,7 +177,7 @@ class Reason(StrEnum):
     POLICY_APPLIED = _good(
         "PolicyApplied",
         _C.PORTS_ISOLATED,
-        "A NetworkPolicy admits only the edge to the PROXY ports.",
+        "A NetworkPolicy admits only trusted sources to the PROXY ports.",
     )
     POLICY_DISABLED = _advice(
         "PolicyDisabled",

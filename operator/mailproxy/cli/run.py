@@ -15,6 +15,9 @@ from mailproxy.options import Options
 Number = TypeVar("Number", int, float)
 
 
+HIGHEST_PORT = 65535
+
+
 def add_parser(commands: Any) -> None:
     """Add the subcommand to the command line; each field of Options is an argument."""
     parser = commands.add_parser(
@@ -24,7 +27,7 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument("--kubeconfig", help="file to use instead of the pod's service account")
     parser.add_argument("--context", help="context of the kubeconfig")
-    parser.add_argument("--port", type=int, default=8080, help="health port (default 8080)")
+    parser.add_argument("--port", type=_parse_port, default=8080, help="health port (default 8080)")
     tuning = parser.add_argument_group("tuning")
     for field in dataclasses.fields(Options):
         tuning.add_argument(
@@ -41,6 +44,12 @@ def _find_parser(default: Any) -> Callable[[str], Any]:
     if isinstance(default, tuple):
         return _parse_numbers
     return _parse_count if isinstance(default, int) and default is not True else _parse_number
+
+
+def _parse_port(text: str) -> int:
+    if not text.isdecimal() or int(text) > HIGHEST_PORT:
+        raise argparse.ArgumentTypeError(f"`{text}` is no port: name one from 0 to {HIGHEST_PORT}")
+    return int(text)
 
 
 def _parse_number(text: str) -> float:

@@ -55,6 +55,8 @@ class Applier:
                     current.changed = True
                 except TransientError as error:
                     current.errors[child.ref] = error
+                except ApiError as error:
+                    current.failures.append(_explain(proxy, child.ref, error))
 
     async def _apply_child(self, current: Pass, manifest: Manifest, child: Child | None) -> bool:
         """Apply one child if it differs from what was applied; returns whether it changed."""
@@ -114,7 +116,8 @@ def _explain(proxy: MailProxy, ref: ObjectRef, error: ApiError) -> Finding:
         )
     elif isinstance(error, NotServed) and adapter:
         reason = Reason.CRD_MISSING
-        text = f"is no longer served by the API server: {adapter.explain_missing_kind(ref.kind)}."
+        remedy = adapter.explain_missing_kind(ref.kind)
+        text = f"is of a kind that the API server no longer serves: {remedy}."
     elif isinstance(error, FieldNotDeclared) and adapter:
         reason = Reason.CRD_OUTDATED
         remedy = adapter.explain_missing_field(ref.kind, error.field)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from mailproxy.api.conditions import ConditionType
+from mailproxy.api.edge import EdgeSpec
 from mailproxy.api.finding import Finding
 from mailproxy.api.mailproxy import MailProxy
 from mailproxy.api.reasons import Reason
@@ -41,6 +42,12 @@ def inspect(case: Case) -> Iterator[Finding]:
         yield Finding(CONDITION, Reason.DISCOVERED, message)
 
 
+def _explain_alternative(spec: EdgeSpec) -> str:
+    if spec.pod_selector is None:
+        return "select the proxy's pods with `spec.edge.podSelector`"
+    return "remove `spec.edge.serviceName`, as `spec.edge.podSelector` selects the proxy's pods"
+
+
 def _explain_service(case: Case) -> Finding:
     """Why the spec does not tell which pods are the edge's."""
     spec, pod_set = case.proxy.spec.edge, case.plan.edge.pod_set
@@ -49,7 +56,7 @@ def _explain_service(case: Case) -> Finding:
         reason = Reason.SERVICE_NOT_FOUND
         message = (
             f"{service} does not exist. Fix `spec.edge.namespace` and `spec.edge.serviceName`, or"
-            " select the proxy's pods with `spec.edge.podSelector`."
+            f" {_explain_alternative(spec)}."
         )
     else:
         reason = Reason.NO_SELECTOR

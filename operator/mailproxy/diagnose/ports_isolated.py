@@ -12,6 +12,7 @@ from mailproxy.diagnose.words import WAITS_FOR_ACCEPTANCE
 from mailproxy.identity import ObjectRef
 from mailproxy.observed.kinds import NETWORK_POLICIES
 from mailproxy.plan.metadata import policy_name
+from mailproxy.plan.trust.networks import sort_networks
 
 CONDITION = ConditionType.PORTS_ISOLATED
 
@@ -34,8 +35,10 @@ def inspect(case: Case) -> Iterator[Finding]:
         )
         yield Finding(CONDITION, Reason.POLICY_DISABLED, message)
     else:
+        networks = ", ".join(map(str, sort_networks(case.proxy.spec.trust.networks)))
+        whom = f"the edge and {networks}" if networks else "the edge"
         message = (
-            f"NetworkPolicy {policy_name(case.proxy)} admits only the edge to the PROXY ports."
+            f"NetworkPolicy {policy_name(case.proxy)} admits only {whom} to the PROXY ports."
             " Whether the cluster's network enforces it is not checked."
         )
         yield Finding(CONDITION, Reason.POLICY_APPLIED, message)

@@ -35,7 +35,7 @@ def inspect(case: Case) -> Iterator[Finding]:
         adapter.find_route(proxy, port.service) in case.world.children for port in case.plan.ports
     )
     if adapter.route_kinds and not case.plan.edge.has_pods and not has_routes:
-        message = "Routes are created as soon as the edge is found: see EdgeDiscovered."
+        message = "Routes are created once the edge is found: see the condition EdgeDiscovered."
         yield Finding(CONDITION, Reason.WAITING_FOR_EDGE, message)
     if case.world.has_ready_endpoints is None:
         message = f"Waiting for the EndpointSlices of Service {service}."

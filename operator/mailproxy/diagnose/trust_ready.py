@@ -31,8 +31,19 @@ def inspect(case: Case) -> Iterator[Finding]:
     yield from _find_missing(trust)
     yield from _find_too_many_clients(case.plan.clients)
     yield from _find_wide(case.proxy, trust)
-    message = f"{count(len(trust.networks), 'proxy address')} trusted."
+    message = f"{count(len(trust.networks), 'address')} trusted: {_describe_sources(case.proxy)}."
     yield Finding(CONDITION, Reason.UP_TO_DATE, message)
+
+
+def _describe_sources(proxy: MailProxy) -> str:
+    """Where the trusted addresses come from."""
+    source = {
+        TrustSource.PROXY_PODS: "of the proxy pods",
+        TrustSource.NODE_POD_CIDRS: "of the proxy pods' nodes",
+        TrustSource.NONE: "",
+    }[proxy.spec.trust.source]
+    named = "of `spec.trust.networks`" if proxy.spec.trust.networks else ""
+    return " and ".join(filter(None, (source, named)))
 
 
 def _find_missing(trust: Trust) -> Iterator[Finding]:

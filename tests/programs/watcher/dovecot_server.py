@@ -20,7 +20,7 @@ from tests.programs.mail_programs import find_program
 
 SECONDS = 10.0
 LINE_SECONDS = 5.0
-LOGIN_SECONDS = 10.0  # a client waits up to five for a process that checks its password
+LOGIN_SECONDS = 10.0  # Dovecot connects a login process to auth again after up to five
 HEADER = b"PROXY TCP4 203.0.113.7 203.0.113.1 4000 143\r\n"
 CONFIG = """\
 {versions}base_dir = {root}/run/dovecot
@@ -120,7 +120,7 @@ class DovecotServer:
         return f'exec {find_program(name)} -c {self._config} "$@"'
 
     def add_user_settings(self, text: str) -> None:
-        """What else is in its configuration."""
+        """Replace the rest of its configuration."""
         (self._root / "user.conf").write_text(text)
 
     def start(self) -> None:
@@ -148,8 +148,17 @@ class DovecotServer:
         """How often it has reloaded."""
         return len(re.findall("SIGHUP received", self.log()))
 
+    def auth_processes(self) -> set[str]:
+        """Running processes that check passwords, by process id."""
+        assert self._process is not None
+        parent = str(self._process.pid)
+        command = ["ps", "-o", "pid=,state=,comm=", "--ppid", parent]
+        answer = subprocess.run(command, capture_output=True, text=True, check=True)
+        rows = [line.split() for line in answer.stdout.splitlines()]
+        return {pid for pid, state, *name in rows if name == ["auth"] and state != "Z"}
+
     def try_login_port(self) -> str:
-        """`greeted`, if it believes 127.0.0.1; else `closed`, or `refused` if it does not run."""
+        """`greeted` if it accepts headers from 127.0.0.1, `closed` if not, `refused` if down."""
         try:
             with self.connect():
                 return "greeted"

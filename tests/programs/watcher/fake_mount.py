@@ -1,4 +1,4 @@
-"""A ConfigMap as the kubelet mounts it: links to a folder that is exchanged as a whole."""
+"""A ConfigMap as the kubelet mounts it: links to a folder that is replaced as a whole."""
 
 import shutil
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def mount_files(directory: Path, files: Mapping[str, str]) -> None:
-    """Lay `files` out in `directory`, in place of those that were there."""
+    """Replace the files in `directory` with these."""
     directory.mkdir(parents=True, exist_ok=True)
     old = [path for path in directory.glob("..v*") if path.is_dir()]
     number = max([int(path.name.removeprefix("..v")) for path in old], default=0) + 1

@@ -1,4 +1,4 @@
-"""The watcher as a process of its own, with private paths and a mount that a test exchanges."""
+"""Runs the watcher as a process, with private paths and a mount that the test exchanges."""
 
 import os
 import re
@@ -21,15 +21,15 @@ NOBODY = "haproxy_trusted_networks =\n"
 
 
 class Watcher:
-    """A watcher whose paths are below `root`; what is in `root/programs` comes first in its PATH.
+    """A watcher whose paths are below `root`; `root/programs` comes first in its PATH.
 
     Attributes:
         wrapper: A command that runs it, such as `unshare --net`.
     """
 
-    def __init__(self, root: Path, *, pause: str = "0.01") -> None:
+    def __init__(self, root: Path, *, poll_seconds: str = "0.01") -> None:
         if sys.platform != "linux":
-            leave_out("the watcher runs in the Linux of a mail server")
+            leave_out("the watcher needs Linux")
         self.root = root
         self.wrapper: list[str] = []
         self.state = root / "etc/mailproxy"
@@ -40,21 +40,21 @@ class Watcher:
         self._process: subprocess.Popen[bytes] | None = None
         for path in (*PATHS, "/programs"):
             (root / path[1:]).mkdir(parents=True)
-        text = re.sub(r"\bPAUSE=\S+", f"PAUSE={pause}", load_watcher())
-        text = re.sub(r"RELOAD_LOOKS=\d+", "RELOAD_LOOKS=400", text)
+        text = re.sub(r"\bPOLL_SECONDS=\S+", f"POLL_SECONDS={poll_seconds}", load_watcher())
+        text = re.sub(r"RELOAD_POLLS=\d+", "RELOAD_POLLS=400", text)
         for path in PATHS:
             text = text.replace(path, f"{root}{path}")
         self._path.write_text(text)
         self._path.chmod(0o755)
         self._log.touch()
-        # Nothing of this machine is changed by accident.
+        # The real ones would change this machine.
         for name in ("nft", "doveadm", "doveconf", "fail2ban-client"):
             self.fake(name, f"echo {name} is not here >&2; exit 1")
 
-    def set_patience(self, looks: int) -> None:
-        """How soon it tries again what failed; without, a second or so."""
+    def retry_after(self, polls: int) -> None:
+        """Set how soon it retries what failed."""
         text = self._path.read_text()
-        self._path.write_text(re.sub(r"PATIENCE=\d+", f"PATIENCE={looks}", text))
+        self._path.write_text(re.sub(r"RETRY_POLLS=\d+", f"RETRY_POLLS={polls}", text))
 
     def fake(self, name: str, script: str) -> None:
         """Put a program into its PATH."""
@@ -64,7 +64,7 @@ class Watcher:
         path.with_suffix(".new").replace(path)
 
     def mount(self, trust: str | Sequence[str], clients: Sequence[str] | str | None = None) -> None:
-        """Exchange the mount; lists of networks are written as the operator does it."""
+        """Exchange the mount; lists of networks are written as the operator writes them."""
         if not isinstance(trust, str):
             trust = f"haproxy_trusted_networks = {' '.join(trust)}".rstrip() + "\n"
         files = {"dovecot-trust.conf": trust}
@@ -78,7 +78,7 @@ class Watcher:
         mount_files(self.state / "trust", files)
 
     def run_once(self, *options: str) -> str:
-        """What it does before the mail server starts; returns what it says."""
+        """Run it as before the start of the mail server; returns what it logs."""
         result = subprocess.run(
             [*self.wrapper, str(self._path), "--once", *options],
             env=self._environment(),
@@ -101,7 +101,7 @@ class Watcher:
             )
 
     def stop(self) -> None:
-        """End it as supervisord does."""
+        """Stop it as supervisord does."""
         if self._process is not None:
             self._process.terminate()
             self._process.wait(SECONDS)
@@ -142,7 +142,7 @@ class Watcher:
 
 @contextmanager
 def running_watcher() -> Iterator[Watcher]:
-    """A watcher that has not been started yet, and that is stopped in the end."""
+    """A watcher that is not started yet, and stopped in the end."""
     find_program("bash")
     with tempfile.TemporaryDirectory() as directory:
         watcher = Watcher(Path(directory))

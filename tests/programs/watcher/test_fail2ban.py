@@ -1,4 +1,4 @@
-"""What the watcher tells Fail2ban: by a file before it starts, and by its client when it runs."""
+"""How the watcher updates Fail2ban: by a file before it starts, by its client while it runs."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,12 +7,12 @@ import pytest
 from tests.controlplane.api import wait_for
 from tests.programs.watcher.running import SECONDS, Watcher, running_watcher
 
-# Of Fail2ban's client: what it is asked goes to a file.
+# Stands in for Fail2ban's client: writes its commands to a file.
 CLIENT = """\
 if [[ $1 == status ]]; then
   printf 'Status\\n|- Number of jail:\\t2\\n`- Jail list:\\tdovecot, postfix\\n'
 else
-  cat >>"{asked}"
+  cat >>"{commands}"
 fi
 """
 
@@ -21,7 +21,7 @@ fi
 def watcher() -> Iterator[Watcher]:
     with running_watcher() as watcher:
         watcher.fake("doveconf", "true")
-        watcher.fake("fail2ban-client", CLIENT.format(asked=watcher.root / "asked"))
+        watcher.fake("fail2ban-client", CLIENT.format(commands=watcher.root / "commands"))
         folder = watcher.root / "etc/fail2ban"
         (folder / "jail.d").mkdir()
         (folder / "jail.conf").write_text("[DEFAULT]\n#ignoreip = 127.0.0.1/8 ::1\n[dovecot]\n")
@@ -34,7 +34,7 @@ def add_jails(watcher: Watcher, name: str, text: str) -> None:
 
 
 def read_ignored(watcher: Watcher) -> dict[str, list[str]]:
-    """Words of `ignoreip` by section of the watcher's file, which Fail2ban reads last."""
+    """Words of `ignoreip` by section, in the watcher's file, which Fail2ban reads last."""
     path = watcher.root / "etc/fail2ban/jail.d/zz-mailproxy.local"
     found, section = {}, ""
     for line in path.read_text().splitlines():
@@ -47,15 +47,17 @@ def read_ignored(watcher: Watcher) -> dict[str, list[str]]:
 
 def start_fail2ban(watcher: Watcher) -> Path:
     (watcher.root / "run/fail2ban/fail2ban.pid").write_text("1\n")
-    return watcher.root / "asked"
+    return watcher.root / "commands"
 
 
-def wait_for_questions(asked: Path, words: str) -> list[str]:
-    wait_for(lambda: asked.exists() and words in asked.read_text(), SECONDS, words, interval=0.01)
-    return asked.read_text().splitlines()
+def wait_for_commands(commands: Path, words: str) -> list[str]:
+    wait_for(
+        lambda: commands.exists() and words in commands.read_text(), SECONDS, words, interval=0.01
+    )
+    return commands.read_text().splitlines()
 
 
-def test_file_has_proxies_and_clients_beside_what_was_set(watcher: Watcher) -> None:
+def test_file_adds_proxies_and_clients_to_what_was_set(watcher: Watcher) -> None:
     watcher.mount(["10.0.0.1", "fd00::1"], ["10.0.0.9"])
     watcher.run_once()
     assert read_ignored(watcher) == {"DEFAULT": ["127.0.0.1/8", "10.0.0.1", "fd00::1", "10.0.0.9"]}
@@ -94,7 +96,7 @@ def test_what_the_user_has_set_stays_in_each_section(
     assert read_ignored(watcher) == {key: [*words, "10.0.0.1"] for key, words in expected.items()}
 
 
-def test_of_several_files_the_last_one_counts_as_for_fail2ban(watcher: Watcher) -> None:
+def test_last_of_several_files_counts_as_for_fail2ban(watcher: Watcher) -> None:
     add_jails(watcher, "b.conf", "[DEFAULT]\nignoreip = 2.2.2.2\n[postfix]\nignoreip = 3.3.3.3\n")
     add_jails(watcher, "a.local", "[postfix]\nignoreip = 4.4.4.4\n")
     watcher.mount([])
@@ -102,13 +104,13 @@ def test_of_several_files_the_last_one_counts_as_for_fail2ban(watcher: Watcher) 
     assert read_ignored(watcher) == {"DEFAULT": ["127.0.0.1/8"], "postfix": ["4.4.4.4"]}
 
 
-def test_running_fail2ban_is_told_in_every_jail(watcher: Watcher) -> None:
+def test_running_fail2ban_is_updated_in_every_jail(watcher: Watcher) -> None:
     watcher.mount(["10.0.0.1"], ["10.0.0.9"])
     watcher.run_once()
-    asked = start_fail2ban(watcher)
+    commands = start_fail2ban(watcher)
     watcher.start()
     watcher.mount(["10.0.0.2", "10.1.0.0/16"], ["10.0.0.9"])
-    assert sorted(wait_for_questions(asked, "unban")) == [
+    assert sorted(wait_for_commands(commands, "unban")) == [
         "set dovecot addignoreip 10.0.0.2 10.1.0.0/16",
         "set dovecot delignoreip 10.0.0.1",
         "set postfix addignoreip 10.0.0.2 10.1.0.0/16",
@@ -118,35 +120,35 @@ def test_running_fail2ban_is_told_in_every_jail(watcher: Watcher) -> None:
     assert read_ignored(watcher)["DEFAULT"][1:] == ["10.0.0.2", "10.1.0.0/16", "10.0.0.9"]
 
 
-def test_address_that_the_user_ignores_too_is_not_taken_away(watcher: Watcher) -> None:
+def test_address_that_the_user_ignores_too_is_kept(watcher: Watcher) -> None:
     add_jails(watcher, "user-jail.local", "[postfix]\nignoreip = 192.0.2.1,10.0.0.1\n")
     watcher.mount(["10.0.0.1", "10.0.0.3"])
     watcher.run_once()
-    asked = start_fail2ban(watcher)
+    commands = start_fail2ban(watcher)
     watcher.start()
     watcher.mount([])
-    lines = wait_for_questions(asked, "set postfix delignoreip 10.0.0.3")
+    lines = wait_for_commands(commands, "set postfix delignoreip 10.0.0.3")
     assert not [line for line in lines if "10.0.0.1" in line]
     assert read_ignored(watcher)["postfix"] == ["192.0.2.1,10.0.0.1"]
 
 
-def test_fail2ban_that_starts_later_is_told_what_it_may_have_missed(watcher: Watcher) -> None:
+def test_fail2ban_that_starts_later_gets_what_it_may_have_missed(watcher: Watcher) -> None:
     watcher.mount(["10.0.0.1"])
     watcher.run_once()
     watcher.start()
     watcher.mount(["10.0.0.2"])
     watcher.wait_for_line("10.0.0.2")
-    asked = start_fail2ban(watcher)
-    assert "set dovecot addignoreip 10.0.0.2" in wait_for_questions(asked, "unban 10.0.0.2")
+    commands = start_fail2ban(watcher)
+    assert "set dovecot addignoreip 10.0.0.2" in wait_for_commands(commands, "unban 10.0.0.2")
 
 
-def test_nothing_is_asked_or_written_without_fail2ban(watcher: Watcher) -> None:
+def test_nothing_is_run_or_written_without_fail2ban(watcher: Watcher) -> None:
     (watcher.root / "etc/fail2ban/jail.conf").unlink()
-    asked = start_fail2ban(watcher)
+    commands = start_fail2ban(watcher)
     watcher.mount(["10.0.0.1"])
     watcher.run_once()
     watcher.start()
     watcher.mount(["10.0.0.2"])
     watcher.wait_for_line("10.0.0.2")
     assert not list((watcher.root / "etc/fail2ban/jail.d").iterdir())
-    assert not asked.exists()
+    assert not commands.exists()

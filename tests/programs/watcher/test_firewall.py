@@ -1,4 +1,4 @@
-"""The nftables table that the watcher keeps, by the kernel's own word in a network of its own."""
+"""The nftables table of the watcher, as the kernel reports it, in a network namespace."""
 
 import os
 import shutil
@@ -19,7 +19,7 @@ OTHERS = "table inet f2b-table { set addr-set { type ipv4_addr; elements = { 192
 HOLD = "echo ready; exec sleep infinity"
 
 
-# Servers on a guarded port and on another, and a client of both: who gets in by IPv4 and by IPv6?
+# Connects to a protected port and to another one, by IPv4 and by IPv6.
 CONNECT = """
 import socket
 for port in (12525, 25):
@@ -55,13 +55,13 @@ class Net:
         ).stdout
 
     def connect(self) -> list[str]:
-        """What becomes of connections to 12525 by IPv4 and by IPv6, and then to 25."""
+        """Outcomes of connections to 12525 by IPv4 and by IPv6, then to 25."""
         subprocess.run([*self.enter, find_program("ip"), "link", "set", "lo", "up"], check=True)
         command = [*self.enter, sys.executable, "-c", CONNECT]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
 
     def table(self) -> str:
-        """Our table, or nothing."""
+        """Our table; empty if there is none."""
         ours = "table inet mailproxy"
         is_there = ours in self.nft("list", "tables").splitlines()
         return self.nft("list", *ours.split()) if is_there else ""
@@ -84,16 +84,16 @@ def watcher() -> Iterator[Watcher]:
 
 
 @pytest.fixture
-def guarded(watcher: Watcher, net: Net) -> Watcher:
+def protected(watcher: Watcher, net: Net) -> Watcher:
     """A watcher in that network, with the real nft."""
     watcher.wrapper = net.enter
     watcher.fake("nft", f'exec {find_program("nft")} "$@"')
     return watcher
 
 
-def test_table_is_there_before_the_mail_server_starts(guarded: Watcher, net: Net) -> None:
-    guarded.mount(["10.0.0.1", "10.1.0.0/16", "fd00::1"])
-    guarded.run_once(PORTS)
+def test_table_exists_before_the_mail_server_starts(protected: Watcher, net: Net) -> None:
+    protected.mount(["10.0.0.1", "10.1.0.0/16", "fd00::1"])
+    protected.run_once(PORTS)
     table = net.table()
     assert "elements = { 10.0.0.1, 10.1.0.0/16 }" in table
     assert "elements = { fd00::1 }" in table
@@ -102,15 +102,15 @@ def test_table_is_there_before_the_mail_server_starts(guarded: Watcher, net: Net
         assert str(service.proxy_port) in table
 
 
-def test_nobody_is_let_in_without_a_list(guarded: Watcher, net: Net) -> None:
-    guarded.run_once(PORTS)
+def test_without_a_list_every_source_is_reset(protected: Watcher, net: Net) -> None:
+    protected.run_once(PORTS)
     table = net.table()
     assert "reject with tcp reset" in table
     assert "elements" not in table.replace("tcp dport", "")
 
 
 @pytest.mark.parametrize(
-    ("networks", "guarded_port"),
+    ("networks", "protected_port"),
     [
         ([], ["refused", "refused"]),
         (["127.0.0.1"], ["open", "refused"]),
@@ -118,61 +118,63 @@ def test_nobody_is_let_in_without_a_list(guarded: Watcher, net: Net) -> None:
         (["127.0.0.0/8", "::1"], ["open", "open"]),
     ],
 )
-def test_only_listed_sources_get_in_and_other_ports_are_everybodys(
-    guarded: Watcher, net: Net, networks: list[str], guarded_port: list[str]
+def test_only_listed_sources_connect_and_other_ports_stay_open(
+    protected: Watcher, net: Net, networks: list[str], protected_port: list[str]
 ) -> None:
-    guarded.mount(networks)
-    guarded.run_once(PORTS)
-    assert net.connect() == [*guarded_port, "open", "open"]
+    protected.mount(networks)
+    protected.run_once(PORTS)
+    assert net.connect() == [*protected_port, "open", "open"]
 
 
-def test_running_watcher_exchanges_the_table_and_touches_no_other(
-    guarded: Watcher, net: Net
-) -> None:
+def test_running_watcher_replaces_its_table_and_no_other(protected: Watcher, net: Net) -> None:
     net.nft("-f", "-", text=OTHERS)
     others = net.nft("list", "table", "inet", "f2b-table")
-    guarded.mount(["10.0.0.1"])
-    guarded.start(PORTS)
-    guarded.wait_for_line("10.0.0.1")
-    guarded.mount(["10.0.0.2", "fd00::2"])
+    protected.mount(["10.0.0.1"])
+    protected.start(PORTS)
+    protected.wait_for_line("10.0.0.1")
+    protected.mount(["10.0.0.2", "fd00::2"])
     wait_for(lambda: "fd00::2" in net.table(), 10.0, net.table)
     assert "10.0.0.2" in net.table()
     assert "10.0.0.1" not in net.table()
     assert net.nft("list", "table", "inet", "f2b-table") == others
 
 
-def test_networks_that_overlap_are_no_trouble(guarded: Watcher, net: Net) -> None:
-    guarded.mount(["10.0.0.0/8", "10.0.0.1", "10.0.0.1/32", "10.1.0.0/16", "fd00::/32", "fd00::1"])
-    said = guarded.run_once(PORTS)
-    assert "nft says" not in said
+def test_networks_may_overlap(protected: Watcher, net: Net) -> None:
+    protected.mount(
+        ["10.0.0.0/8", "10.0.0.1", "10.0.0.1/32", "10.1.0.0/16", "fd00::/32", "fd00::1"]
+    )
+    output = protected.run_once(PORTS)
+    assert "nft says" not in output
     assert "10.0.0.0/8" in net.table()
 
 
-def test_another_start_changes_nothing(guarded: Watcher, net: Net) -> None:
-    """A container that starts again in its pod finds the table of its former life."""
-    guarded.mount(["10.0.0.1"])
-    guarded.run_once(PORTS)
+def test_another_start_changes_nothing(protected: Watcher, net: Net) -> None:
+    """A container that restarts in its pod finds the table of its previous run."""
+    protected.mount(["10.0.0.1"])
+    protected.run_once(PORTS)
     table = net.table()
-    assert guarded.run_once(PORTS) == ""
+    assert protected.run_once(PORTS) == ""
     assert net.table() == table
 
 
-def test_table_goes_when_the_firewall_is_disabled(guarded: Watcher, net: Net) -> None:
+def test_table_goes_when_the_firewall_is_disabled(protected: Watcher, net: Net) -> None:
     net.nft("-f", "-", text=OTHERS)
-    guarded.mount(["10.0.0.1"])
-    guarded.run_once(PORTS)
-    guarded.run_once()
+    protected.mount(["10.0.0.1"])
+    protected.run_once(PORTS)
+    protected.run_once()
     assert net.table() == ""
     assert net.nft("list", "table", "inet", "f2b-table")
 
 
-def test_without_the_right_it_is_said_once_and_nft_is_not_run(watcher: Watcher) -> None:
+def test_without_the_capability_a_warning_is_logged_once_and_nft_is_not_run(
+    watcher: Watcher,
+) -> None:
     watcher.fake("nft", f"touch {watcher.root}/ran")
     if os.geteuid() == 0:
         watcher.wrapper = [find_program("setpriv"), "--bounding-set=-net_admin"]
     watcher.mount(["10.0.0.1"])
-    said = watcher.run_once(PORTS)
-    assert said.startswith("mailproxy: a NetworkPolicy alone guards the PROXY ports: ")
+    output = watcher.run_once(PORTS)
+    assert output.startswith("mailproxy: only a NetworkPolicy protects the PROXY ports: ")
     watcher.start(PORTS)
     watcher.mount(["10.0.0.2"])
     watcher.wait_for_line("10.0.0.2")
@@ -180,12 +182,12 @@ def test_without_the_right_it_is_said_once_and_nft_is_not_run(watcher: Watcher) 
     assert not (watcher.root / "ran").exists()
 
 
-def test_nft_that_fails_is_in_the_log_and_dovecot_gets_its_list(guarded: Watcher) -> None:
-    guarded.fake("nft", "echo 'Error: Could not process rule' >&2; exit 1")
-    guarded.mount(["10.0.0.1"])
-    said = guarded.run_once(PORTS)
-    assert "nft says Error: Could not process rule" in said
-    assert guarded.copy.read_text() == "haproxy_trusted_networks = 10.0.0.1\n"
+def test_failure_of_nft_is_logged_and_dovecot_gets_its_list(protected: Watcher) -> None:
+    protected.fake("nft", "echo 'Error: Could not process rule' >&2; exit 1")
+    protected.mount(["10.0.0.1"])
+    output = protected.run_once(PORTS)
+    assert "nft says Error: Could not process rule" in output
+    assert protected.copy.read_text() == "haproxy_trusted_networks = 10.0.0.1\n"
 
 
 def test_only_separate_ports_get_a_firewall_and_all_eight_of_them() -> None:
@@ -197,11 +199,11 @@ def test_only_separate_ports_get_a_firewall_and_all_eight_of_them() -> None:
         assert PORTS not in text
 
 
-def test_nft_that_failed_runs_again(guarded: Watcher, net: Net) -> None:
-    guarded.set_patience(20)
-    guarded.fake("nft", "exit 1")
-    guarded.mount(["10.0.0.1"])
-    guarded.start(PORTS)
-    guarded.wait_for_line("nft says")
-    guarded.fake("nft", f'exec {find_program("nft")} "$@"')
+def test_failed_nft_is_retried(protected: Watcher, net: Net) -> None:
+    protected.retry_after(20)
+    protected.fake("nft", "exit 1")
+    protected.mount(["10.0.0.1"])
+    protected.start(PORTS)
+    protected.wait_for_line("nft says")
+    protected.fake("nft", f'exec {find_program("nft")} "$@"')
     wait_for(lambda: "10.0.0.1" in net.table(), 10.0, "a table")

@@ -1,4 +1,4 @@
-"""How `user-patches.sh` brings the watcher into the container, run by bash."""
+"""How `user-patches.sh`, run by bash, installs the watcher in the container."""
 
 import configparser
 import subprocess
@@ -34,13 +34,13 @@ def patch(
 
 
 def read_command(postfix: Postfix) -> list[str]:
-    """What supervisord runs."""
+    """The command that supervisord runs."""
     parser = configparser.ConfigParser(interpolation=None)
     parser.read(root(postfix) / ENTRY)
     return parser["program:mailproxy-watcher"]["command"].split()
 
 
-def test_program_is_what_we_ship_and_the_list_is_there_at_once(postfix: Postfix) -> None:
+def test_program_is_installed_and_the_list_written_at_once(postfix: Postfix) -> None:
     assert patch(postfix).returncode == 0
     program = root(postfix) / PROGRAM
     assert program.stat().st_mode & 0o111
@@ -52,7 +52,7 @@ def test_program_is_what_we_ship_and_the_list_is_there_at_once(postfix: Postfix)
 @pytest.mark.parametrize("reload", [True, False])
 @pytest.mark.parametrize("firewall", [True, False])
 @pytest.mark.parametrize("listeners", Listeners)
-def test_supervisord_runs_it_with_what_the_spec_says(
+def test_supervisord_runs_it_with_the_options_of_the_spec(
     postfix: Postfix, listeners: Listeners, firewall: bool, reload: bool
 ) -> None:
     patch(postfix, listeners, firewall=firewall, reload=reload)
@@ -65,7 +65,7 @@ def test_supervisord_runs_it_with_what_the_spec_says(
         assert "10587" in option.partition("=")[2].split(",")
 
 
-def test_second_run_leaves_the_same_files(postfix: Postfix) -> None:
+def test_second_run_writes_the_same_files(postfix: Postfix) -> None:
     patch(postfix)
     files = [root(postfix) / PROGRAM, root(postfix) / ENTRY]
     before = [file.read_bytes() for file in files]
@@ -73,7 +73,7 @@ def test_second_run_leaves_the_same_files(postfix: Postfix) -> None:
     assert [file.read_bytes() for file in files] == before
 
 
-def test_supervisord_that_does_not_take_it_is_in_the_log_and_ports_are_added(
+def test_failure_of_supervisorctl_is_logged_and_ports_are_added(
     postfix: Postfix,
 ) -> None:
     refuse = postfix.programs / "supervisorctl"
@@ -81,12 +81,12 @@ def test_supervisord_that_does_not_take_it_is_in_the_log_and_ports_are_added(
     refuse.chmod(0o755)
     result = patch(postfix)
     assert result.returncode == 1
-    assert "mailproxy: nothing lets the running mail server follow the edge" in result.stderr
+    assert "mailproxy: the running mail server does not follow the edge" in result.stderr
     assert "10587/inet" in postfix.programs_by_service()
 
 
 @pytest.mark.parametrize("program", ["bash -n", "shellcheck"])
-def test_the_program_is_clean_shell(program: str, tmp_path: Path) -> None:
+def test_program_is_clean_shell(program: str, tmp_path: Path) -> None:
     path = tmp_path / "mailproxy-watcher"
     path.write_text(load_watcher())
     name, *options = program.split()

@@ -1,4 +1,4 @@
-"""What the watcher makes of the mounted list, and what the log says; no mail program runs."""
+"""How the watcher reads the mounted list, and what it logs; no mail program runs."""
 
 import os
 from collections.abc import Iterator
@@ -21,15 +21,15 @@ def watcher() -> Iterator[Watcher]:
         yield watcher
 
 
-def test_list_is_there_before_the_mail_server_starts(watcher: Watcher) -> None:
+def test_list_exists_before_the_mail_server_starts(watcher: Watcher) -> None:
     watcher.mount(OLD)
-    said = watcher.run_once("--reload")
-    assert said == "mailproxy: trusted proxies added: 10.0.0.1, fd00::1\n"
+    output = watcher.run_once("--reload")
+    assert output == "mailproxy: trusted proxies added: 10.0.0.1, fd00::1\n"
     assert watcher.copy.read_text() == OLD_TEXT
     assert watcher.run_once("--reload") == ""
 
 
-def test_new_list_is_taken_over_with_one_line_in_the_log(watcher: Watcher) -> None:
+def test_new_list_is_applied_and_logged_in_one_line(watcher: Watcher) -> None:
     watcher.mount(OLD, ["10.0.0.9"])
     watcher.run_once()
     watcher.start()
@@ -42,7 +42,7 @@ def test_new_list_is_taken_over_with_one_line_in_the_log(watcher: Watcher) -> No
     ]
 
 
-def test_list_without_anyone_trusts_nobody(watcher: Watcher) -> None:
+def test_empty_list_trusts_nobody(watcher: Watcher) -> None:
     watcher.mount(OLD)
     watcher.run_once()
     watcher.start()
@@ -50,13 +50,13 @@ def test_list_without_anyone_trusts_nobody(watcher: Watcher) -> None:
     watcher.wait_for_copy(NOBODY)
 
 
-def test_clients_that_forward_addresses_get_into_dovecots_file(watcher: Watcher) -> None:
+def test_clients_that_forward_addresses_are_in_dovecots_file(watcher: Watcher) -> None:
     watcher.mount(OLD_TEXT + LOGIN, ["10.0.0.9"])
     watcher.run_once()
     assert watcher.copy.read_text() == OLD_TEXT + LOGIN
 
 
-def test_nobody_may_forward_addresses_while_no_such_client_runs(watcher: Watcher) -> None:
+def test_nobody_may_forward_addresses_without_such_a_client(watcher: Watcher) -> None:
     watcher.mount(f"{OLD_TEXT}login_trusted_networks =\n", [])
     watcher.run_once()
     assert watcher.copy.read_text() == f"{OLD_TEXT}login_trusted_networks =\n"
@@ -95,13 +95,13 @@ def test_nobody_may_forward_addresses_while_no_such_client_runs(watcher: Watcher
     ],
     ids=lambda text: repr(text[:50]),
 )
-def test_half_a_list_and_nonsense_change_nothing_and_are_logged_once(
+def test_incomplete_or_invalid_list_changes_nothing_and_is_logged_once(
     watcher: Watcher, text: str
 ) -> None:
     watcher.mount(OLD)
     watcher.run_once()
     watcher.mount(text)
-    assert "is refused, so nothing changes" in watcher.run_once()
+    assert "is invalid and changes nothing" in watcher.run_once()
     assert watcher.run_once() == ""
     assert watcher.copy.read_text() == OLD_TEXT
 
@@ -109,47 +109,45 @@ def test_half_a_list_and_nonsense_change_nothing_and_are_logged_once(
 @pytest.mark.parametrize(
     "clients", ["", "10.0.0.9", "10.0.0.9\n\n", "webmail\n", "10.0.0.9\n10.0.0.8\n"]
 )
-def test_internal_clients_that_cannot_be_read_keep_the_proxies_too(
-    watcher: Watcher, clients: str
-) -> None:
+def test_invalid_internal_clients_keep_the_proxies_too(watcher: Watcher, clients: str) -> None:
     watcher.mount(OLD)
     watcher.run_once()
     watcher.mount(NEW, clients)
-    assert "is refused, so nothing changes" in watcher.run_once()
+    assert "is invalid and changes nothing" in watcher.run_once()
     assert watcher.copy.read_text() == OLD_TEXT
 
 
-def test_file_that_is_missing_in_the_mount_changes_nothing(watcher: Watcher) -> None:
+def test_missing_file_changes_nothing(watcher: Watcher) -> None:
     watcher.mount(OLD)
     watcher.run_once()
     watcher.mount_files({"internal-clients": "\n"})
-    assert "dovecot-trust.conf is missing or not complete" in watcher.run_once()
+    assert "dovecot-trust.conf is missing or incomplete" in watcher.run_once()
     assert watcher.copy.read_text() == OLD_TEXT
 
 
-def test_running_watcher_goes_on_after_nonsense(watcher: Watcher) -> None:
+def test_running_watcher_continues_after_an_invalid_list(watcher: Watcher) -> None:
     watcher.mount(OLD)
     watcher.start()
     watcher.wait_for_copy(OLD_TEXT)
     watcher.mount("nonsense\n")
-    watcher.wait_for_line("is refused")
+    watcher.wait_for_line("is invalid")
     watcher.mount(NEW)
     watcher.wait_for_copy(NEW_TEXT)
     watcher.mount("nonsense\n")
-    watcher.wait_for_line("is refused", count=2)
+    watcher.wait_for_line("is invalid", count=2)
 
 
-def test_refused_word_cannot_forge_lines_of_the_log(watcher: Watcher) -> None:
+def test_invalid_word_cannot_forge_log_lines(watcher: Watcher) -> None:
     watcher.mount(f"haproxy_trusted_networks = \x1b[2J\x07{'x' * 500}\n")
     (line,) = watcher.run_once().splitlines()
     assert line.isprintable()
     assert len(line) < 250
 
 
-def test_without_a_mount_nobody_is_trusted_and_it_is_said_once(watcher: Watcher) -> None:
-    said = watcher.run_once()
-    assert said.startswith("mailproxy: no ConfigMap is mounted as directory ")
-    assert said.count("\n") == 1
+def test_without_a_mount_nobody_is_trusted_and_a_warning_is_logged_once(watcher: Watcher) -> None:
+    output = watcher.run_once()
+    assert output.startswith("mailproxy: no ConfigMap is mounted as directory ")
+    assert output.count("\n") == 1
     assert watcher.copy.read_text() == NOBODY
     watcher.start()
     watcher.mount(OLD)
@@ -157,7 +155,7 @@ def test_without_a_mount_nobody_is_trusted_and_it_is_said_once(watcher: Watcher)
     assert not [line for line in watcher.log() if "no ConfigMap" in line]
 
 
-def test_watcher_that_is_killed_and_started_again_follows(watcher: Watcher) -> None:
+def test_restarted_watcher_applies_what_it_has_missed(watcher: Watcher) -> None:
     watcher.mount(OLD)
     watcher.start()
     watcher.wait_for_copy(OLD_TEXT)
@@ -168,7 +166,7 @@ def test_watcher_that_is_killed_and_started_again_follows(watcher: Watcher) -> N
     assert "added: 10.0.0.2, fd00::2" in watcher.wait_for_line("fd00::2")
 
 
-def test_long_list_is_taken_over_and_only_begun_in_the_log(watcher: Watcher) -> None:
+def test_long_list_is_applied_and_logged_in_part(watcher: Watcher) -> None:
     many = [f"10.{n // 250}.{n % 250}.1" for n in range(1000)] + [
         f"2001:db8:{n:x}::/48" for n in range(1, 1000)
     ]
@@ -194,7 +192,7 @@ def test_a_thousand_changes_leave_no_process_file_or_memory(watcher: Watcher) ->
 
 
 def measure(pid: int) -> dict[str, int]:
-    """Open files, child processes and resident memory in KiB, when it has come to rest."""
+    """Open files, child processes and resident memory in KiB, while it does nothing."""
     proc = Path(f"/proc/{pid}")
     wait_for(
         lambda: not (proc / f"task/{pid}/children").read_text(), SECONDS, "no child", interval=0.01

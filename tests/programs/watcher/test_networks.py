@@ -1,4 +1,4 @@
-"""Which words the watcher takes for networks, judged by Python's `ipaddress`."""
+"""Which words the watcher accepts as networks, compared with Python's `ipaddress`."""
 
 import subprocess
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -35,8 +35,8 @@ odd = st.builds("{}/{}".format, bare | dotted | colons, lengths)
 words = canonical | exploded | bare | mapped | dotted | colons | odd
 
 
-def is_taken(word: str) -> bool:
-    """What should be taken: a narrow network in small letters, without host bits."""
+def is_acceptable(word: str) -> bool:
+    """Whether it should be accepted: a narrow network in lower case, without host bits."""
     try:
         network = ip_network(word)
     except ValueError:
@@ -50,8 +50,8 @@ def is_taken(word: str) -> bool:
     return network.prefixlen >= WIDEST_IPV6 and not is_mapped and "." not in address
 
 
-def judge(candidates: list[str]) -> list[bool]:
-    """The watcher's verdicts."""
+def decide(candidates: list[str]) -> list[bool]:
+    """The watcher's decisions."""
     program = load_watcher()
     functions = program[: program.index("start() {")]
     result = subprocess.run(
@@ -67,16 +67,16 @@ def judge(candidates: list[str]) -> list[bool]:
 
 @settings(max_examples=60, deadline=None)
 @given(candidates=st.lists(words, min_size=20, max_size=60))
-def test_a_word_is_taken_if_it_is_a_network_that_the_operator_may_write(
+def test_word_is_accepted_if_it_is_a_network_that_the_operator_may_write(
     candidates: list[str],
 ) -> None:
-    assert dict(zip(candidates, judge(candidates), strict=True)) == {
-        word: is_taken(word) for word in candidates
+    assert dict(zip(candidates, decide(candidates), strict=True)) == {
+        word: is_acceptable(word) for word in candidates
     }
 
 
-def test_what_would_end_dovecots_list_or_open_it_to_all_is_refused() -> None:
-    refused = [
+def test_words_that_end_dovecots_list_or_open_it_to_all_are_rejected() -> None:
+    rejected = [
         *(
             "10.0.0.999",
             "10.0.0.1/33",
@@ -90,8 +90,8 @@ def test_what_would_end_dovecots_list_or_open_it_to_all_is_refused() -> None:
         *("10.0.0.1\t10.0.0.2", "", " ", "10.0.0.1;", "$(id)", "[::1]", "010.0.0.1", "1::2::3"),
         *(":1:2:3:4:5:6:7", "1:2:3:4:5:6:7:", "1:2:3:4:5:6:7:8::", "::1::", ":::", ":"),
     ]
-    assert not any(judge(refused))
-    taken = [
+    assert not any(decide(rejected))
+    accepted = [
         "10.0.0.0/8",
         "10.0.0.1",
         "10.0.0.1/32",
@@ -101,4 +101,4 @@ def test_what_would_end_dovecots_list_or_open_it_to_all_is_refused() -> None:
         "2001:db8::/32",
         "fd00::3/128",
     ]
-    assert all(judge(taken))
+    assert all(decide(accepted))

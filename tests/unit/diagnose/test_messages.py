@@ -79,7 +79,7 @@ CASES: list[tuple[str, Reason, list[Body], dict[str, Any], list[str]]] = [
         Reason.OVERRIDES_INVALID,
         [*GOOD, remembering(mail_proxy(), ""), overrides, broken],
         OWN_FILES,
-        ["ConfigMap mail/own", "dovecot.cf line 2", "take it out", "mail-overrides stays as it is"],
+        ["ConfigMap mail/own", "dovecot.cf line 2", "remove it", "mail-overrides stays as it is"],
     ),
     ("EdgeDiscovered", Reason.DISCOVERED, GOOD, {}, ["1 proxy pod of traefik/traefik", "3.7.9"]),
     (
@@ -167,7 +167,7 @@ CASES: list[tuple[str, Reason, list[Body], dict[str, Any], list[str]]] = [
             "Start the mail server",
         ],
     ),
-    ("TrustReady", Reason.UP_TO_DATE, GOOD, {}, ["1 proxy address trusted"]),
+    ("TrustReady", Reason.UP_TO_DATE, GOOD, {}, ["1 address trusted: of the proxy pods"]),
     ("TrustReady", Reason.PENDING, [RIVAL, *GOOD], {}, ["accepted"]),
     (
         "TrustReady",

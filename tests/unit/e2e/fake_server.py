@@ -1,4 +1,4 @@
-"""A server on this machine that plays one connection after the other as a test tells it to."""
+"""A server on this machine that handles one connection after the other as a test defines."""
 
 import socket
 import ssl
@@ -12,8 +12,8 @@ HOST = "127.0.0.1"
 
 
 @contextmanager
-def serve(play: Callable[[socket.socket], None]) -> Iterator[int]:
-    """Yields the port; a connection is closed when `play` returns."""
+def serve(handle: Callable[[socket.socket], None]) -> Iterator[int]:
+    """Yields the port; a connection is closed when `handle` returns."""
     with socket.create_server((HOST, 0)) as listener:
 
         def accept() -> None:
@@ -21,7 +21,7 @@ def serve(play: Callable[[socket.socket], None]) -> Iterator[int]:
                 while True:
                     connection = listener.accept()[0]
                     with connection, suppress(OSError):
-                        play(connection)
+                        handle(connection)
 
         thread = threading.Thread(target=accept, daemon=True)
         thread.start()
@@ -33,9 +33,9 @@ def serve(play: Callable[[socket.socket], None]) -> Iterator[int]:
 
 
 def answer(*texts: str) -> Callable[[socket.socket], None]:
-    """Say the first text at once, and each of the others when something has come."""
+    """Send the first text at once, and each of the others after receiving something."""
 
-    def play(connection: socket.socket) -> None:
+    def handle(connection: socket.socket) -> None:
         for number, text in enumerate(texts):
             if number:
                 connection.recv(4096)
@@ -43,11 +43,11 @@ def answer(*texts: str) -> Callable[[socket.socket], None]:
         while connection.recv(4096):
             pass
 
-    return play
+    return handle
 
 
 def tls_context(folder: Path, asked_names: list[str | None]) -> ssl.SSLContext:
-    """For a server with a certificate of its own, `server.crt`; notes the names clients ask for."""
+    """For a server with the certificate `server.crt`; collects the names that clients ask for."""
     key, certificate = folder / "server.key", folder / "server.crt"
     command = ["openssl", "req", "-x509", "-nodes", "-subj", "/CN=mail.example.com"]
     command += ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]

@@ -1,4 +1,4 @@
-"""The attacker against servers that do as they are told."""
+"""The attacker against fake servers."""
 
 import select
 import socket
@@ -12,10 +12,10 @@ from tests.e2e.attacker import (
     Outcome,
     Plan,
     attack,
-    carry_out,
     login_commands,
     mailbox_commands,
     relay_commands,
+    run_attack,
 )
 from tests.unit.e2e.fake_server import HOST, answer, serve
 
@@ -24,14 +24,14 @@ RELAY = relay_commands("a@example.com", "b@example.org")
 
 def _attack(port: int, protocol: str = "smtp", **options: object) -> Outcome:
     one = Attack("one", HOST, port, protocol, **options)  # type: ignore[arg-type]
-    return carry_out(one, Plan([one], patience=0.2, timeout=5))
+    return run_attack(one, Plan([one], patience=0.2, timeout=5))
 
 
 def _execute(command: list[str], text: str) -> str:
     return subprocess.run(command, input=text, capture_output=True, text=True, check=True).stdout
 
 
-def test_all_commands_granted_is_a_success() -> None:
+def test_attack_succeeds_if_all_commands_are_accepted() -> None:
     texts = ["220-wait\r\n", "220 go\r\n"]
     granted = ["250-me\r\n250 you\r\n", "250 Ok\r\n", "250 Ok\r\n", "354 go on\r\n", "250 Ok\r\n"]
     with serve(answer("".join(texts), *granted)) as port:
@@ -40,7 +40,7 @@ def test_all_commands_granted_is_a_success() -> None:
     assert outcome.closed == "end"
 
 
-def test_the_first_refusal_ends_the_attack() -> None:
+def test_first_rejection_ends_the_attack() -> None:
     with serve(answer("220 go\r\n", "250 Ok\r\n", "250 Ok\r\n", "554 No\r\n")) as port:
         outcome = _attack(port, commands=RELAY)
     assert (outcome.granted, outcome.succeeded) == (2, False)
@@ -56,7 +56,7 @@ def test_the_first_refusal_ends_the_attack() -> None:
         ("sieve", '"SIEVE" "x"\r\nOK "hi"\r\n', 'NO "no"\r\n'),
     ],
 )
-def test_each_protocol_has_its_own_refusal(protocol: str, greeting: str, refusal: str) -> None:
+def test_each_protocol_has_its_own_rejection(protocol: str, greeting: str, refusal: str) -> None:
     with serve(answer(greeting, refusal)) as port:
         outcome = _attack(port, protocol, commands=login_commands(protocol, "me", "secret"))
     assert (outcome.greeted, outcome.granted, outcome.succeeded) == (True, 0, False)
@@ -70,56 +70,56 @@ def test_each_protocol_has_its_own_refusal(protocol: str, greeting: str, refusal
         ("sieve", 'OK "hi"\r\n', 'NO "no"\r\n'),
     ],
 )
-def test_a_mailbox_is_closed_without_a_login(protocol: str, greeting: str, refusal: str) -> None:
+def test_mailbox_is_closed_without_a_login(protocol: str, greeting: str, refusal: str) -> None:
     with serve(answer(greeting, refusal)) as port:
         outcome = _attack(port, protocol, commands=mailbox_commands(protocol))
     assert (outcome.granted, outcome.succeeded) == (0, False)
 
 
-def test_a_refusal_instead_of_a_greeting_is_none() -> None:
+def test_rejection_instead_of_a_greeting_is_no_greeting() -> None:
     with serve(answer("421 4.3.2 No system resources\r\n")) as port:
         outcome = _attack(port, commands=RELAY)
     assert (outcome.greeted, outcome.granted) == (False, 0)
 
 
-def test_the_header_comes_before_all_else() -> None:
-    heard: list[bytes] = []
-    with serve(lambda connection: heard.append(connection.recv(100))) as port:
+def test_header_is_sent_first() -> None:
+    received: list[bytes] = []
+    with serve(lambda connection: received.append(connection.recv(100))) as port:
         _attack(port, header=b"PROXY x\r\n".hex(), commands=RELAY)
-    assert heard == [b"PROXY x\r\n"]
+    assert received == [b"PROXY x\r\n"]
 
 
-def test_a_server_that_waits_for_more_sees_that_none_comes() -> None:
-    heard: list[bytes] = []
+def test_server_that_waits_for_more_sees_the_end() -> None:
+    received: list[bytes] = []
 
-    def play(connection: socket.socket) -> None:
-        heard.extend(iter(lambda: connection.recv(100), b""))
+    def handle(connection: socket.socket) -> None:
+        received.extend(iter(lambda: connection.recv(100), b""))
 
-    with serve(play) as port:
+    with serve(handle) as port:
         outcome = _attack(port, header=b"PRO".hex())
-    assert (b"".join(heard), outcome.closed, outcome.greeted) == (b"PRO", "end", False)
+    assert (b"".join(received), outcome.closed, outcome.greeted) == (b"PRO", "end", False)
 
 
-def test_a_greeting_that_comes_late_counts() -> None:
-    def play(connection: socket.socket) -> None:
+def test_late_greeting_counts() -> None:
+    def handle(connection: socket.socket) -> None:
         connection.recv(1)  # the attacker's patience is over
         connection.sendall(b"220 hi\r\n")
 
-    with serve(play) as port:
+    with serve(handle) as port:
         outcome = _attack(port)
     assert (outcome.greeted, outcome.closed) == (True, "end")
 
 
-def test_together_nobody_hangs_up_before_the_last_is_greeted() -> None:
+def test_together_no_connection_is_closed_before_the_last_is_greeted() -> None:
     kept: list[socket.socket] = []
     left_early: list[socket.socket] = []
 
-    def play(connection: socket.socket) -> None:
+    def handle(connection: socket.socket) -> None:
         left_early.extend(select.select(kept, [], [], 0.1)[0])
         connection.sendall(b"220 hi\r\n")
         kept.append(connection.dup())
 
-    with serve(play) as port:
+    with serve(handle) as port:
         attacks = [Attack("one", HOST, port, "smtp")] * 3
         outcomes = attack(Plan(attacks, together=True), _execute)
     for connection in kept:
@@ -128,47 +128,47 @@ def test_together_nobody_hangs_up_before_the_last_is_greeted() -> None:
     assert (len(kept), left_early) == (3, [])
 
 
-def test_a_reset_is_told_from_an_end() -> None:
-    def play(connection: socket.socket) -> None:
+def test_reset_differs_from_end() -> None:
+    def handle(connection: socket.socket) -> None:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
-    with serve(play) as port:
+    with serve(handle) as port:
         assert _attack(port).closed == "reset"
 
 
-def test_a_server_that_never_ends_is_given_up() -> None:
-    def play(connection: socket.socket) -> None:
+def test_server_that_never_ends_is_a_timeout() -> None:
+    def handle(connection: socket.socket) -> None:
         connection.sendall(b"220-wait\r\n")
         while connection.recv(100):
             pass
 
-    with serve(play) as port:
+    with serve(handle) as port:
         one = Attack("one", HOST, port, "smtp")
-        assert carry_out(one, Plan([one], timeout=0.3)).closed == "timeout"
+        assert run_attack(one, Plan([one], timeout=0.3)).closed == "timeout"
 
 
-def test_nobody_at_home_is_a_refusal() -> None:
+def test_closed_port_is_refused() -> None:
     with socket.create_server((HOST, 0)) as listener:
         port = listener.getsockname()[1]
     assert _attack(port).closed == "refused"
 
 
-def test_the_attacker_may_be_the_one_who_resets() -> None:
+def test_attacker_may_reset_the_connection() -> None:
     was_reset = threading.Event()
 
-    def play(connection: socket.socket) -> None:
+    def handle(connection: socket.socket) -> None:
         try:
             while connection.recv(100):
                 pass
         except ConnectionResetError:
             was_reset.set()
 
-    with serve(play) as port:
+    with serve(handle) as port:
         assert _attack(port, header="00", reset=True).closed == "self"
         assert was_reset.wait(10)
 
 
-def test_a_plan_is_carried_out_elsewhere_in_its_order() -> None:
+def test_plan_is_run_elsewhere_in_its_order() -> None:
     with serve(answer("220 hi\r\n")) as port:
         attacks = [Attack(name, HOST, port, "smtp") for name in ("one", "two", "three")]
         outcomes = attack(Plan(attacks, concurrency=2), _execute)

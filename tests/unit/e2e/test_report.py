@@ -24,14 +24,14 @@ def test_columns_are_aligned_below_their_names() -> None:
     )
 
 
-def test_rows_are_sorted_by_port_and_mode_and_come_once() -> None:
+def test_rows_are_sorted_by_port_and_mode_without_duplicates() -> None:
     smtp, separate = replace(PROOF, port=25), replace(PROOF, mode="Separate")
     _, *rows = render([PROOF, separate, smtp, PROOF])
     assert [row.split()[0] for row in rows] == ["25", "993", "993"]
     assert [row.split()[2] for row in rows] == ["Shared", "Separate", "Shared"]
 
 
-def test_a_long_line_is_cut_at_its_end() -> None:
+def test_long_line_is_cut_at_its_end() -> None:
     long = replace(PROOF, line="host postfix/smtpd[1]: 4F2A: client=unknown[10.98.0.5]" + "x" * 500)
     row = render([long])[1]
     assert row.endswith("...")

@@ -1,14 +1,19 @@
-"""What the log of a mail server says, by lines of real ones: Postfix 3.7, Dovecot 2.3 and 2.4."""
+"""Reading the log of a mail server, with lines of Postfix 3.7, Dovecot 2.3 and 2.4."""
 
+from datetime import UTC, datetime
 from ipaddress import ip_address
 
 import pytest
+from tests.cluster.container_log import Line
 from tests.e2e.server_log import (
+    Interval,
+    count_reloads,
     find_clients,
     find_crashes,
     find_failed_logins,
     find_header_crashes,
     find_logins,
+    find_reloads,
     find_sent,
     find_smtpd_connects,
     find_untrusted_peers,
@@ -64,6 +69,11 @@ postfix/master[1]: warning: /usr/sbin/smtpd: bad command startup -- throttling
 """
 
 
+SIGHUP = "2026-11-28T07:13:{}+00:00 mail dovecot: master: Warning: SIGHUP received - reloading"
+RELOADED = "mailproxy: trusted proxies added: 10.0.0.1; Dovecot has reloaded"
+MINUTE = datetime(2026, 11, 28, 7, 13, tzinfo=UTC).timestamp()
+
+
 def _service(name: str) -> MailService:
     return next(service for service in MAIL_SERVICES if service.name == PortName(name))
 
@@ -84,47 +94,47 @@ def _service(name: str) -> MailService:
         ("sieve", Listeners.SHARED, DOVECOT_24, []),
     ],
 )
-def test_the_clients_of_a_service_are_those_that_its_daemon_saw(
+def test_clients_of_a_service_are_those_that_its_daemon_logged(
     name: str, listeners: Listeners, log: str, clients: list[str]
 ) -> None:
     found = find_clients(log, _service(name), listeners)
-    assert [str(sighting.address) for sighting in found] == clients
+    assert [str(logged.address) for logged in found] == clients
 
 
-def test_a_sighting_shows_its_line() -> None:
+def test_client_has_its_line() -> None:
     [found] = find_clients(SEPARATE, _service("smtp"), Listeners.SEPARATE)
     assert found.line == SEPARATE.splitlines()[0]
 
 
-def test_an_ipv4_address_in_ipv6_clothes_is_an_ipv4_address() -> None:
+def test_ipv4_mapped_address_is_an_ipv4_address() -> None:
     [found] = find_logins(DOVECOT_23.replace("10.98.0.5", "::ffff:10.98.0.5"), "imap-login")
     assert found.address == ip_address("10.98.0.5")
 
 
 @pytest.mark.parametrize("log", [DOVECOT_23, DOVECOT_24])
-def test_logins_can_be_those_of_one_user(log: str) -> None:
+def test_logins_can_be_filtered_by_user(log: str) -> None:
     assert len(find_logins(log, "imap-login", "you@example.com")) == 1
     assert find_logins(log, "imap-login", "me@example.com") == []
 
 
 @pytest.mark.parametrize("log", [DOVECOT_23, DOVECOT_24])
-def test_a_session_that_never_logged_in_is_a_failed_one(log: str) -> None:
+def test_session_without_a_login_is_a_failed_login(log: str) -> None:
     [found] = find_failed_logins(log, "managesieve-login")
     assert str(found.address) == "10.99.0.20"
 
 
 @pytest.mark.parametrize("log", [DOVECOT_23, DOVECOT_24])
-def test_who_is_not_trusted_is_named(log: str) -> None:
+def test_untrusted_peers_are_found(log: str) -> None:
     assert [str(found.address) for found in find_untrusted_peers(log)] == ["10.97.0.66"]
 
 
-def test_plain_port_25_is_not_the_edges() -> None:
+def test_plain_port_25_is_not_a_port_of_the_edge() -> None:
     assert [str(found.address) for found in find_smtpd_connects(SEPARATE, "postfix")] == [
         "10.99.0.30"
     ]
 
 
-def test_what_became_of_a_message_is_told() -> None:
+def test_delivery_attempt_is_found() -> None:
     [sent] = find_sent(SEPARATE)
     assert (sent.queue_id, sent.recipient, sent.relay, sent.status) == (
         "8410FA909C0",
@@ -144,7 +154,7 @@ def test_what_became_of_a_message_is_told() -> None:
         "imap-login: Fatal: master: service(imap-login): child 5 killed with signal 11 (x)",
     ],
 )
-def test_an_accident_is_found(line: str) -> None:
+def test_crash_is_found(line: str) -> None:
     assert find_crashes(f"{SEPARATE}{DOVECOT_24}{line}\n") == [line]
 
 
@@ -155,7 +165,7 @@ def test_an_accident_is_found(line: str) -> None:
         (FATAL, "postfix/master[7]: warning: /usr/sbin/smtpd: bad command startup -- throttling"),
     ],
 )
-def test_what_a_header_is_known_to_do_is_told_from_other_accidents(known: str, other: str) -> None:
+def test_known_crashes_by_headers_are_separate_from_others(known: str, other: str) -> None:
     assert find_crashes(f"{known}{other}\n") == [other]
     assert find_header_crashes(f"{known}{other}\n") == known.splitlines()[:1]
 
@@ -173,3 +183,26 @@ def test_postfix_logs_under_the_names_of_our_templates(
     name: str, listeners: Listeners, expected: str
 ) -> None:
     assert syslog_name(_service(name), listeners) == expected
+
+
+def test_reload_lasts_from_dovecots_own_time_until_the_line_of_the_watcher() -> None:
+    lines = [
+        Line(MINUTE + 10.5, RELOADED),
+        Line(MINUTE + 11.0, SIGHUP.format("10.250000")),  # late, as lines of syslog are
+        Line(MINUTE + 12.0, SIGHUP.format("11.500000")),
+        Line(MINUTE + 12.5, RELOADED),
+    ]
+    assert find_reloads(lines) == [
+        Interval(MINUTE + 10.25, MINUTE + 10.5),
+        Interval(MINUTE + 11.5, MINUTE + 12.5),
+    ]
+
+
+def test_reload_whose_begin_is_not_in_the_log_yet_is_left_out() -> None:
+    lines = [
+        Line(MINUTE + 11.0, SIGHUP.format("10.250000")),
+        Line(MINUTE + 10.5, RELOADED),
+        Line(MINUTE + 12.5, RELOADED),
+    ]
+    assert len(find_reloads(lines)) == 1
+    assert count_reloads(lines) == 2

@@ -1,4 +1,4 @@
-"""What swaks is asked, and what is understood of its answer."""
+"""The command line for swaks, and how its output is parsed."""
 
 from collections.abc import Sequence
 
@@ -31,20 +31,20 @@ REFUSED = """\
 """
 
 
-def test_an_accepted_message_has_a_queue_id() -> None:
+def test_accepted_message_has_a_queue_id() -> None:
     delivery = read_transcript(ACCEPTED)
     assert (delivery.accepted, delivery.code) == (True, 250)
     assert delivery.queue_id == "4163AA909C5"
 
 
-def test_the_certificate_is_pem() -> None:
+def test_certificate_is_pem() -> None:
     assert read_transcript(ACCEPTED).certificate == (
         "-----BEGIN CERTIFICATE-----\nMIIBqTCCAU6gAwIBAgIUOHHwUMBH\n-----END CERTIFICATE-----\n"
     )
 
 
 @pytest.mark.parametrize("transcript", [REFUSED, REFUSED.replace("<**", "<~*")])
-def test_a_refusal_counts_more_than_the_farewell(transcript: str) -> None:
+def test_rejection_counts_more_than_the_last_reply(transcript: str) -> None:
     delivery = read_transcript(transcript)
     assert (delivery.accepted, delivery.code) == (False, 554)
     assert delivery.reply == "5.7.1 <you@else.org>: Relay access denied"
@@ -55,7 +55,7 @@ def test_no_connection_is_no_code() -> None:
     assert (delivery.accepted, delivery.code, delivery.reply) == (False, 0, "")
 
 
-def test_swaks_is_told_the_family_the_name_and_the_login() -> None:
+def test_command_has_family_name_and_login() -> None:
     asked: list[str] = []
 
     def run(command: Sequence[str]) -> str:

@@ -23,7 +23,7 @@ class TraefikSpec(ApiModel):
     )
     proxy_protocol_field: ProxyProtocolField = Field(
         default=ProxyProtocolField.SERVICE,
-        description="Where Traefik is told to send the PROXY protocol header. `Service` sets it in"
+        description="Where the PROXY protocol version is configured. `Service` sets it in"
         " the routes and works with every Traefik 3. `ServersTransport` creates a"
         " ServersTransportTCP, which needs Traefik 3.5.3 or newer with its own CRDs. Never both:"
         " Traefik then ignores the first. Defaults to `Service`.",

@@ -43,7 +43,12 @@ def inspect(case: Case) -> Iterator[Finding]:
         return
     yield from _inspect_pods(case, pods)
     names = ", ".join(pod.name for pod in pods)
-    message = f"All mail server pods ({names}) run the current overrides."
+    exists = ObjectRef("ConfigMap", case.proxy.overrides_name) in case.world.children
+    message = (
+        f"All mail server pods ({names}) run the current overrides."
+        if exists or case.plan.find_files(case.proxy.overrides_name)
+        else f"All mail server pods ({names}) mount what there is; there are no overrides yet."
+    )
     yield Finding(CONDITION, Reason.MOUNTED, message)
 
 

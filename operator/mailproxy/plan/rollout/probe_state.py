@@ -68,8 +68,6 @@ class ProbeState:
 
     def patience(self, now: float) -> float:
         """Seconds to wait for a greeting: Traefik without its routes accepts and stays silent."""
-        least, most = (
-            self.options.probe_min_patience_seconds,
-            (self.options.probe_max_patience_seconds),
-        )
+        options = self.options
+        least, most = options.probe_min_patience_seconds, options.probe_max_patience_seconds
         return min(max((now - self.began) / 2, least), most)

@@ -12,6 +12,7 @@ from mailproxy.observed.evidence import Evidence
 from mailproxy.plan.model import Plan
 
 _NUMBERED = re.compile(r"(?P<hash>[0-9a-f]+)(\.(?P<number>[2-9]))?")
+_MOST_REPEATS = 8  # what the number has room for
 
 
 def wants_volume_refresh(proxy: MailProxy, plan: Plan) -> bool:
@@ -40,7 +41,7 @@ def find_pause(count: int, pauses: Sequence[float], *, rejected: bool) -> float 
     """
     if count == 0:
         return 0.0
-    return pauses[count - 1] if rejected and count <= len(pauses) else None
+    return pauses[count - 1] if rejected and count <= min(len(pauses), _MOST_REPEATS) else None
 
 
 def build_annotation(trust_hash: str, number: int) -> str:

@@ -53,8 +53,8 @@ def inspect_workload(
     if workload.wired_by not in ("", proxy.name):
         message = (
             f"{which} is already changed for MailProxy {workload.wired_by}, as its label"
-            f" {WIRED_BY_LABEL} says: only one can have it. Remove `spec.mailServer.wiring` from"
-            " one of the two."
+            f" {WIRED_BY_LABEL} says: only one can have it. Set `spec.mailServer.wiring` and"
+            " `trustUpdate` of one of the two to other values."
         )
         return _find(ref, Reason.WIRING_NOT_ALLOWED, message)
     return _inspect_template(proxy, ref, workload, wanted)

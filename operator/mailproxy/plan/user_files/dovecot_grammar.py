@@ -57,7 +57,7 @@ def read_dovecot(text: str) -> tuple[list[Statement], list[Finding]]:
             if sections:
                 sections.pop()
             else:
-                findings.append(refuse_line(number, "`}` closes nothing; take it out"))
+                findings.append(refuse_line(number, "`}` closes nothing; remove it"))
         elif match := _SETTING.fullmatch(line):
             path = (*_path(sections), *match[1].split("/"))
             statements.append(Statement(number, path, _unquote(match[2])))
@@ -82,7 +82,7 @@ def read_dovecot(text: str) -> tuple[list[Statement], list[Finding]]:
 
 def _join_lines(text: str, findings: list[Finding]) -> Iterator[tuple[int, str]]:
     """Statements without comments, with the number of the line where each begins."""
-    unfinished = "its backslash continues nothing, so Dovecot drops the setting; take it out"
+    unfinished = "its backslash continues nothing, so Dovecot drops the setting; remove it"
     begun: list[str] = []  # what a backslash has continued so far
     start = 0
     for number, raw in number_lines(f"{text}\n"):

@@ -37,7 +37,7 @@ class MainParameter:
 def read_master(text: str) -> tuple[list[MasterParameter], list[Finding]]:
     """Read what docker-mailserver hands to `postconf -P`, line by line.
 
-    A fault is whatever it, or `postconf`, would leave out: neither is more than a line in a log.
+    A finding is whatever it, or `postconf`, would leave out: neither is more than a line in a log.
     """
     parameters: list[MasterParameter] = []
     findings: list[Finding] = []
@@ -62,11 +62,11 @@ def _explain_value(value: str) -> str | None:
     """Why `postconf -P` ignores a value, or writes a master.cf that Postfix cannot read."""
     if re.search(r"[ \t]", value):
         return (
-            "holds a blank, so Postfix would ignore it; use commas, or define a parameter of your"
+            "has a blank, so Postfix would ignore it; use commas, or define a parameter of your"
             " own in `postfix-main.cf` and name it here"
         )
     if not _is_balanced(value, "{}") or not _is_balanced(value, "()"):
-        return "holds a bracket without its other half; Postfix could not read master.cf any more"
+        return "has a bracket without its other half; Postfix could not read master.cf any more"
     return _explain_macros(value)
 
 
@@ -74,9 +74,9 @@ def _explain_macros(value: str) -> str | None:
     """Why Postfix, which expands some values at once, could not read the whole file any more."""
     text = value.replace("$$", "")
     if _LONE_DOLLAR.search(text):
-        return "holds a `$` before something else than a name; Postfix writes `$$` for the sign"
+        return "has a `$` before something else than a name; Postfix writes `$$` for the sign"
     if any(f"${b[0]}" in text and not _is_balanced(text, b) for b in ("{}", "()")):
-        return "holds a `$` with a bracket without its other half; add that"
+        return "has a `$` with a bracket without its other half; add that"
     return None
 
 
@@ -92,7 +92,7 @@ def _is_balanced(text: str, brackets: str) -> bool:
 def read_main(text: str) -> tuple[list[MainParameter], list[Finding]]:
     """Read what docker-mailserver appends to `main.cf`.
 
-    With a fault in it Postfix reads nothing of `main.cf` at all. Source: postconf(5), "General".
+    With an error in it Postfix reads nothing of `main.cf` at all. Source: postconf(5), "General".
     """
     parameters: list[MainParameter] = []
     findings: list[Finding] = []

@@ -51,7 +51,7 @@ def _explain_unfit(character: str) -> str:
         return "it ends as lines do on Windows; save the file with Unix line ends"
     if character == "\ufeff":
         return "it begins with a byte order mark; save the file as UTF-8 without one"
-    return f"it holds the control character U+{ord(character):04X}; take it out"
+    return f"it has the control character U+{ord(character):04X}; remove it"
 
 
 def split_words(value: str) -> set[str]:

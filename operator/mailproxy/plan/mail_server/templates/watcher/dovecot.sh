@@ -1,12 +1,12 @@
 
 # ===== Dovecot =====
 
-# tell_dovecot: brings its file, and Dovecot itself, to what the mount says
-tell_dovecot() {
-  local complaint=''
+# update_dovecot: brings its file, and Dovecot itself, to what the mount says
+update_dovecot() {
+  local error=''
   if [[ ${copy} != "${text}" ]]; then
     if ! write_file "${COPY}" "${text}"; then
-      complaint="${COPY} cannot be written"
+      error="${COPY} cannot be written"
       postpone_dovecot
       return 0
     elif [[ -z ${once} ]] && ! can_read_configuration; then
@@ -22,60 +22,60 @@ tell_dovecot() {
     reload_dovecot
     return 0
   fi
-  report
+  log_change
 }
 
-# report [<words>]: the log's one line for a change
-report() {
-  local words=${news}${1:+${news:+; }$1}
-  [[ -z ${news}${postponed} || -z ${words} ]] || log "${words}"
-  news='' postponed=''
+# log_change [<result>]: logs the one line for a change
+log_change() {
+  local line=${pending_log}${1:+${pending_log:+; }$1}
+  [[ -z ${pending_log}${postponed} || -z ${line} ]] || log "${line}"
+  pending_log='' postponed=''
 }
 
 postpone_dovecot() {
-  report
+  log_change
   postponed=yes
-  say dovecot "Dovecot keeps its old list: ${complaint}"
-  dovecot_retry=$((ticks + PATIENCE))
+  warn_once dovecot "Dovecot keeps its old list: ${error}"
+  dovecot_retry=$((polls + RETRY_POLLS))
 }
 
 can_read_configuration() {
-  local said status=0
-  said=$(timeout 20 doveconf -n 2>&1) || status=$?
-  [[ ! ${said} =~ (^|$'\n')base_dir\ =\ ([^$'\n']+) ]] || base_dir=${BASH_REMATCH[2]}
-  [[ ${said} == *Fatal:* ]] && complaint=Fatal:${said#*Fatal:} complaint=${complaint%%$'\n'*}
-  ((status == 0)) || complaint=${complaint:-doveconf fails}
-  [[ -z ${complaint} ]]
+  local output status=0
+  output=$(timeout 20 doveconf -n 2>&1) || status=$?
+  [[ ! ${output} =~ (^|$'\n')base_dir\ =\ ([^$'\n']+) ]] || base_dir=${BASH_REMATCH[2]}
+  [[ ${output} == *Fatal:* ]] && error=Fatal:${output#*Fatal:} error=${error%%$'\n'*}
+  ((status == 0)) || error=${error:-doveconf fails}
+  [[ -z ${error} ]]
 }
 
-# reload_dovecot: what doveadm says tells little. A Dovecot that has reloaded has made its sockets
-# anew; if it has not, it gets its old file back.
+# reload_dovecot: the exit status of doveadm says little. Dovecot creates its sockets anew when it
+# reloads; if it does not, it gets its old file back.
 reload_dovecot() {
-  local looks=0 master='' old_auth=()
+  local count=0 master='' old_auth=()
   find_auth
   : >"${STATE}/reloading"
-  if complaint=$(timeout 20 doveadm reload 2>&1); then
-    complaint='it has not reloaded, see its own log'
+  if error=$(timeout 20 doveadm reload 2>&1); then
+    error='it has not reloaded, see its own log'
     until [[ ${base_dir}/config -nt ${STATE}/reloading ]]; do
-      ((looks++ < RELOAD_LOOKS)) || break
-      rest "${RELOAD_PAUSE}"
+      ((count++ < RELOAD_POLLS)) || break
+      sleep_without_fork "${RELOAD_POLL_SECONDS}"
     done
-    if ((looks <= RELOAD_LOOKS)); then
-      keep_logins
-      believed=${copy} must_reload=''
-      say dovecot
-      report 'Dovecot has reloaded'
+    if ((count <= RELOAD_POLLS)); then
+      stop_old_auth
+      loaded=${copy} must_reload=''
+      warn_once dovecot
+      log_change 'Dovecot has reloaded'
       return
     fi
-  elif [[ ${complaint} == *'is not running'* ]]; then
-    dovecot_retry=$((ticks + 10))
-    report
+  elif [[ ${error} == *'is not running'* ]]; then
+    dovecot_retry=$((polls + 10))
+    log_change
     return
   fi
-  if [[ -n ${believed} ]]; then
-    write_file "${COPY}" "${believed}" && copy=${believed} must_reload=''
+  if [[ -n ${loaded} ]]; then
+    write_file "${COPY}" "${loaded}" && copy=${loaded} must_reload=''
   fi
-  complaint=${complaint%%$'\n'*}
+  error=${error%%$'\n'*}
   postpone_dovecot
 }
 
@@ -89,18 +89,25 @@ find_auth() {
   done
 }
 
+# is_auth <pid>: succeeds for a process that has not ended; a zombie (Z) has
 is_auth() {
   local line=''
   { IFS= read -r line <"/proc/$1/stat"; } 2>/dev/null
-  [[ ${line} =~ ^[0-9]+\ \(auth\)\ [A-Z]\ ${master}\  ]]
+  [[ ${line} =~ ^[0-9]+\ \(auth\)\ [A-Y]\ ${master}\  ]]
 }
 
-# keep_logins: a client that has connected before a reload, and logs in after it, is checked by the
-# old process and then not known to the new one that opens its mailbox. With the old one gone its
-# login process asks the new one. Until then logins fail, so nothing else is looked at.
-keep_logins() {
-  local pid
+# stop_old_auth: the login process of a client that connected before the reload asks the old auth
+# process, but the process that opens the mailbox asks the new one, which does not know the login.
+# With the old one gone the login process asks the new one. Logins fail until then, so this comes
+# first, and the log's line after it.
+stop_old_auth() {
+  local pid count=0
   for pid in "${old_auth[@]}"; do
     is_auth "${pid}" && kill -TERM "${pid}" 2>/dev/null
+  done
+  for pid in "${old_auth[@]}"; do
+    while is_auth "${pid}" && ((count++ < RELOAD_POLLS)); do
+      sleep_without_fork "${RELOAD_POLL_SECONDS}"
+    done
   done
 }

@@ -1,9 +1,9 @@
 
 # ===== Fail2ban =====
 
-# read_own_ignores: finds what others have set as `ignoreip`, by section, as Fail2ban itself reads
+# read_own_ignores: reads the `ignoreip` of others into `own_ignores`, by section, as Fail2ban reads
 # its files: the last value of a section wins, and `%(known/ignoreip)s` in it is the value before.
-# (Our own file cannot say that: in [DEFAULT] it keeps Fail2ban from starting.)
+# (Our own file cannot use that: in [DEFAULT] it keeps Fail2ban from starting.)
 read_own_ignores() {
   local file line section continues known
   own_ignores=([DEFAULT]='')
@@ -29,14 +29,14 @@ read_own_ignores() {
   done
 }
 
-# write_jail_file: adds our networks to every `ignoreip` that there is. Fails if there is no
-# Fail2ban or nothing to change.
+# write_jail_file: adds our networks to every `ignoreip`. Fails if there is no Fail2ban or nothing
+# to change.
 write_jail_file() {
   local section words content before=''
   local -A own_ignores=()
   [[ -f ${FAIL2BAN}/jail.conf && -d ${FAIL2BAN}/jail.d ]] || return 1
   read_own_ignores
-  content=$'# Made by mailproxy-watcher: proxies and internal clients beside what was set.\n'
+  content=$'# Written by mailproxy-watcher: proxies and internal clients beside other settings.\n'
   while IFS= read -r section; do
     read -ra words <<<"${own_ignores[${section}]} ${proxies[*]-} ${clients[*]-}"
     content+=$'\n'"[${section}]"$'\n'"ignoreip = ${words[*]-}"$'\n'
@@ -45,22 +45,21 @@ write_jail_file() {
   [[ ${content} != "${before}" ]] && write_file "${JAIL_FILE}" "${content}"
 }
 
-# tell_fail2ban: a running one reads its files only when it is told to. Nothing that others have set
-# is removed.
-tell_fail2ban() {
+# update_fail2ban: a running one reads its files only when told to. What others have set stays.
+update_fail2ban() {
   local jails jail word commands='' ours=("${proxies[@]}" "${clients[@]}")
   local words=() added=() gone=() removed=()
   local -A own_ignores=()
   if [[ ! -s ${FAIL2BAN_PID} ]]; then
-    fail2ban_retry=$((ticks + 50)) # one that starts may have read the old file
+    fail2ban_retry=$((polls + 50)) # one that is starting may have read the old file
     return 0
   fi
-  fail2ban_retry=$((ticks + PATIENCE))
+  fail2ban_retry=$((polls + RETRY_POLLS))
   jails=$(timeout 20 fail2ban-client status 2>/dev/null) || return 0
   [[ ${jails} == *'Jail list:'* ]] || return 0
   jails=${jails#*Jail list:}
-  subtract added ours told
-  subtract gone told ours
+  subtract added ours fail2ban_applied
+  subtract gone fail2ban_applied ours
   read_own_ignores
   read -ra words <<<"${own_ignores[*]//,/ }"
   subtract removed gone words
@@ -70,9 +69,9 @@ tell_fail2ban() {
       commands+="set ${jail} delignoreip ${word}"$'\n'
     done
   done
-  for word in "${added[@]}"; do # an address that was banned while it was somebody else's
+  for word in "${added[@]}"; do # an address may have been banned while another pod had it
     [[ ${word} == */* ]] || commands+="unban ${word}"$'\n'
   done
   timeout 60 fail2ban-client -i <<<"${commands%$'\n'}" >/dev/null 2>&1
-  told=("${ours[@]}") due=''
+  fail2ban_applied=("${ours[@]}") fail2ban_pending=''
 }

@@ -1,12 +1,12 @@
 
 # ===== Postfix's ports =====
 
-# filter_ports: replaces our table as a whole, in one transaction. No other one is touched, and open
-# connections go on.
-filter_ports() {
-  local rules='table inet mailproxy; delete table inet mailproxy;' said
+# update_firewall: replaces our table as a whole, in one transaction. Other tables are not touched,
+# and established connections continue.
+update_firewall() {
+  local rules='table inet mailproxy; delete table inet mailproxy;' output
   local network ipv4=() ipv6=()
-  unfiltered=''
+  firewall_failed=''
   can_filter || return 0
   if [[ -n ${firewall} ]]; then
     for network in "${proxies[@]}"; do
@@ -17,20 +17,20 @@ filter_ports() {
       set ipv6 { type ipv6_addr; flags interval; auto-merge; $(elements "${ipv6[@]}") }
       chain input {
         type filter hook input priority filter; policy accept;
-        tcp dport { ${firewall} } tcp flags & (fin | syn | rst | ack) == syn jump strangers
+        tcp dport { ${firewall} } tcp flags & (fin | syn | rst | ack) == syn jump check_source
       }
-      chain strangers {
+      chain check_source {
         ip saddr @ipv4 accept
         ip6 saddr @ipv6 accept
         reject with tcp reset
       }
     }"
   fi
-  if said=$(nft -f - 2>&1 <<<"${rules}"); then
-    say firewall
+  if output=$(nft -f - 2>&1 <<<"${rules}"); then
+    warn_once firewall
   elif [[ -n ${firewall} ]]; then
-    unfiltered=yes filter_retry=$((ticks + PATIENCE))
-    say firewall "anyone who reaches Postfix's PROXY ports is believed: nft says ${said%%$'\n'*}"
+    firewall_failed=yes firewall_retry=$((polls + RETRY_POLLS))
+    warn_once firewall "Postfix's PROXY ports are open to everyone: nft says ${output%%$'\n'*}"
   fi
 }
 
@@ -39,7 +39,7 @@ elements() {
   (($# == 0)) || printf 'elements = { %s }' "$*"
 }
 
-# can_filter: whether the container may have a table of its own
+# can_filter: succeeds if the container may have a table of its own
 can_filter() {
   local key value capabilities=0
   while read -r key value; do
@@ -47,6 +47,7 @@ can_filter() {
   done </proc/self/status
   ((capabilities >> 12 & 1)) && type -P nft >/dev/null && return 0 # 12 is CAP_NET_ADMIN
   [[ -z ${firewall} ]] ||
-    say firewall 'a NetworkPolicy alone guards the PROXY ports: no capability NET_ADMIN, or no nft'
+    warn_once firewall \
+      'only a NetworkPolicy protects the PROXY ports: no capability NET_ADMIN, or no nft'
   return 1
 }

@@ -1,20 +1,20 @@
 
 # ===== The program =====
 
-# apply: lets everyone know; whoever cannot take it over now is told later.
+# apply: updates all programs; what fails now is retried later.
 apply() {
-  filter_ports
+  update_firewall
   [[ "${clients[*]-}" == "${old_clients[*]-}" && -f ${CLIENTS} ]] ||
     write_file "${CLIENTS}" "${clients[*]-}"$'\n'
   dovecot_retry=0
-  tell_dovecot
+  update_dovecot
   if write_jail_file; then
-    due=yes fail2ban_retry=0
+    fail2ban_pending=yes fail2ban_retry=0
   fi
 }
 
 start() {
-  local argument refusal
+  local argument reason
   for argument; do
     case ${argument} in
       --once) once=yes ;;
@@ -29,24 +29,24 @@ start() {
   if [[ -s ${base_dir}/master.pid && ! ${base_dir}/config -nt ${COPY} ]]; then
     must_reload=yes
   else
-    believed=${copy}
+    loaded=${copy}
   fi
-  told=("${proxies[@]}" "${clients[@]}")
+  fail2ban_applied=("${proxies[@]}" "${clients[@]}")
 }
 
 start "$@"
-look
+poll
 while [[ -z ${once} ]]; do
-  rest "${PAUSE}"
-  ((ticks += 1))
-  look
-  if [[ -n ${unfiltered} ]] && ((ticks >= filter_retry)); then
-    filter_ports
+  sleep_without_fork "${POLL_SECONDS}"
+  ((polls += 1))
+  poll
+  if [[ -n ${firewall_failed} ]] && ((polls >= firewall_retry)); then
+    update_firewall
   fi
-  if [[ ${copy} != "${text}" || -n ${must_reload} ]] && ((ticks >= dovecot_retry)); then
-    tell_dovecot
+  if [[ ${copy} != "${text}" || -n ${must_reload} ]] && ((polls >= dovecot_retry)); then
+    update_dovecot
   fi
-  if [[ -n ${due} ]] && ((ticks >= fail2ban_retry)); then
-    tell_fail2ban
+  if [[ -n ${fail2ban_pending} ]] && ((polls >= fail2ban_retry)); then
+    update_fail2ban
   fi
 done

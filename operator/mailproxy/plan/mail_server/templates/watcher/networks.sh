@@ -1,7 +1,7 @@
 
 # ===== Networks =====
 
-# is_ipv4 <address> <length of the prefix>: a network without host bits
+# is_ipv4 <address> <prefix length>: succeeds for a network without host bits.
 is_ipv4() {
   local address=$1 length=$2 number=0 octet
   [[ ${address} =~ ^(${OCTET}\.){3}${OCTET}$ ]] || return 1
@@ -12,7 +12,7 @@ is_ipv4() {
   ((length == 32 || (number & ((1 << (32 - length)) - 1)) == 0))
 }
 
-# is_ipv6 <address> <length of the prefix>: the same; without zone, and no IPv4 address in disguise
+# is_ipv6 <address> <prefix length>: the same; rejects zones and IPv4-mapped addresses.
 is_ipv6() {
   local address=$1 length=$2 index bits groups=() head=() tail=()
   [[ ${address} =~ ^[0-9a-f:]+$ && ${address} != *:::* ]] || return 1
@@ -34,7 +34,7 @@ is_ipv6() {
   ((16#${groups[5]} == 16#ffff && !(16#${groups[0]} | 16#${groups[1]} | 16#${groups[2]} | \
     16#${groups[3]} | 16#${groups[4]}))) && return 1
   for index in "${!groups[@]}"; do
-    bits=$((length - 16 * index)) # of the prefix in this group
+    bits=$((length - 16 * index)) # of the prefix that lie in this group
     ((bits < 16)) || continue
     ((bits > 0)) || bits=0
     ((16#${groups[index]} & ((1 << (16 - bits)) - 1))) && return 1
@@ -42,7 +42,7 @@ is_ipv6() {
   return 0
 }
 
-# split <name of an array> <text>: groups of an IPv6 address; empty text has none
+# split <array> <text>: the groups of an IPv6 address; empty text has none.
 split() {
   local -n into=$1
   [[ -n $2 ]] || return 0
@@ -50,7 +50,7 @@ split() {
   IFS=: read -ra into <<<"$2"
 }
 
-# is_network <text>: an address or a network, as the operator writes them
+# is_network <text>: succeeds for an address or a network, as the operator writes them.
 is_network() {
   local address=${1%%/*} length
   if [[ $1 == */* ]]; then
@@ -64,20 +64,20 @@ is_network() {
   is_ipv4 "${address}" "${length}" || is_ipv6 "${address}" "${length}"
 }
 
-# parse_networks <name of an array> <text>: networks with single blanks between them. Otherwise
-# `refusal` says why not.
+# parse_networks <array> <text>: networks separated by single spaces. On failure `reason` says
+# what is wrong.
 parse_networks() {
   local -n found=$1
   local network
   read -ra found <<<"$2"
   if [[ "${found[*]-}" != "$2" ]]; then
-    refusal='its networks are not separated by single blanks'
+    reason='networks must be separated by single spaces'
     return 1
   fi
   for network in "${found[@]}"; do
     is_network "${network}" && continue
     network=${network:0:60}
-    refusal="${network@Q} is not a network that can be trusted"
+    reason="${network@Q} is not an acceptable network"
     return 1
   done
 }

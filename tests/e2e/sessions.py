@@ -1,6 +1,6 @@
-"""A client's visit to one mail service, and the line of the server's log that says who it was.
+"""Sessions with mail services, and the lines of the server's log that show their client.
 
-Each service has a mailbox of its own, so that visits at the same time are told apart in the log.
+Each service has a mailbox of its own, so that the log tells concurrent sessions apart.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,7 +15,7 @@ from tests.cluster.workloads import PASSWORD, find_mailbox
 from tests.controlplane.api import wait_for
 from tests.e2e import mailbox_clients, server_log, smtp_client
 from tests.e2e.report import Proof, Report
-from tests.e2e.server_log import Sighting
+from tests.e2e.server_log import LoggedClient
 from tests.e2e.services import SERVICES
 from tests.e2e.smtp_client import Tls
 
@@ -30,39 +30,39 @@ PROTOCOLS = {
 Run = Callable[[Sequence[str], str], str]
 
 
-def prove_all(
-    visitor: "Visitor", client: str, report: Report, ports: Sequence[PortName] = tuple(PortName)
+def check_ports(
+    client: "MailClient", address: str, report: Report, ports: Sequence[PortName] = tuple(PortName)
 ) -> None:
-    """Visit all ports at once; each must work, and the log must show this client."""
+    """Use all ports at once: each works, and the log shows the client with this address."""
     with ThreadPoolExecutor(len(ports)) as pool:
-        proofs = list(pool.map(visitor.prove, ports))
+        proofs = list(pool.map(client.prove, ports))
     for proof in proofs:
         report.add(proof)
-    wrong = [proof.line for proof in proofs if ip_address(proof.client) != ip_address(client)]
-    assert not wrong, f"the client was {client}, but the log says: {wrong}"
+    wrong = [proof.line for proof in proofs if ip_address(proof.client) != ip_address(address)]
+    assert not wrong, f"the client was {address}, but the log says: {wrong}"
 
 
-def prove_outside_client(scene: Scene, family: int, report: Report, way: str = "") -> None:
-    """Visit all ports from this machine, which the log must show.
+def check_outside_client(scene: Scene, family: int, report: Report, way: str = "") -> None:
+    """Use all ports from this machine, outside of the cluster.
 
     Args:
-        family: Index of the address: 0 is IPv4 and 1 IPv6, where the cluster has both.
+        family: Index of the address: 0 is IPv4 and 1 IPv6 if the cluster has both.
     """
-    visitor = Visitor(scene, scene.addresses[family], way=way)
-    prove_all(visitor, scene.cluster.addresses.host[family], report)
+    client = MailClient(scene, scene.addresses[family], way=way)
+    check_ports(client, scene.cluster.addresses.host[family], report)
 
 
 @dataclass(frozen=True)
-class Visitor:
-    """Who visits which mail server, and how.
+class MailClient:
+    """A client of a mail server, and its way there.
 
     Attributes:
-        address: Where the mail server is thought to be, IPv4 or IPv6.
-        server_name: What is asked for by SNI where TLS comes first.
-        certificate: PEM that the server has to show; empty: whatever it likes.
-        through_edge: Or straight to the normal ports, without a PROXY header.
-        run: Runs a command in a pod, which is then the client; None: this machine is.
-        way: What is special about the way, for the report.
+        address: Of the mail server or its edge, IPv4 or IPv6.
+        server_name: Sent by SNI on ports with implicit TLS.
+        certificate: The server must have this one, in PEM, if it is not empty.
+        through_edge: False if `address` is the mail server itself, without a PROXY header.
+        run: Runs a command in a pod, which then is the client; this machine is if None.
+        way: The special feature of the way, for the report.
     """
 
     scene: Scene
@@ -73,11 +73,11 @@ class Visitor:
     run: Run | None = None
     way: str = ""
 
-    def visit(self, name: PortName) -> Sighting:
-        """Deliver a message, or log in; returns whom the log shows.
+    def run_session(self, name: PortName) -> LoggedClient:
+        """Deliver a message, or log in; returns the client that the log shows.
 
         Raises:
-            AssertionError: It does not work, or the log does not tell; with what was seen.
+            AssertionError: It fails, or the log does not show it; with the transcript or log.
         """
         service = SERVICES[name]
         known = self.scene.log_size()
@@ -88,25 +88,29 @@ class Visitor:
             certificate = self._log_in(service)
             find = partial(self._find_login, service)
 
-        def look() -> list[Sighting]:
+        def find_in_log() -> list[LoggedClient]:
             return find(self.scene.logs(since=known))
 
         if self.certificate:
-            assert certificate == self.certificate, f"{service.name}: not its own\n{certificate}"
-        seen = wait_for(look, LOG_SECONDS, lambda: self.scene.logs(since=known), interval=0.1)
+            assert certificate == self.certificate, (
+                f"{service.name}: another certificate\n{certificate}"
+            )
+        seen = wait_for(
+            find_in_log, LOG_SECONDS, lambda: self.scene.logs(since=known), interval=0.1
+        )
         return seen[0]
 
     def prove(self, name: PortName) -> Proof:
-        """`visit`, as a line of the report."""
-        sighting = self.visit(name)
+        """`run_session`, as a line of the report."""
+        client = self.run_session(name)
         return Proof(
             port=SERVICES[name].port,
             service=name,
             mode=f"{self.scene.listeners} {self.way}".strip(),
             dovecot=self.scene.dovecot,
             family=f"IPv{ip_address(self.address).version}",
-            client=str(sighting.address),
-            line=sighting.line,
+            client=str(client.address),
+            line=client.line,
         )
 
     def _deliver(self, service: MailService) -> tuple[str, str]:
@@ -142,19 +146,19 @@ class Visitor:
         if self.run:
             session = mailbox_clients.run_in_pod(request, self.run)
         else:
-            session = mailbox_clients.visit(request)
+            session = mailbox_clients.run_session(request)
         assert session.logged_in and not session.error, f"{service.name}: no login\n{session}"
         return session.certificate
 
-    def _find_delivery(self, service: MailService, queue_id: str, log: str) -> list[Sighting]:
+    def _find_delivery(self, service: MailService, queue_id: str, log: str) -> list[LoggedClient]:
         name = server_log.syslog_name(service, self._listeners)
-        sightings = server_log.find_smtpd_clients(log, name)
-        return [sighting for sighting in sightings if f" {queue_id}: " in sighting.line]
+        clients = server_log.find_smtpd_clients(log, name)
+        return [client for client in clients if f" {queue_id}: " in client.line]
 
-    def _find_login(self, service: MailService, log: str) -> list[Sighting]:
+    def _find_login(self, service: MailService, log: str) -> list[LoggedClient]:
         return server_log.find_logins(log, service.daemon, find_mailbox(service.name))
 
     @property
     def _listeners(self) -> Listeners:
-        """Whose names the log has: the normal ports are called alike in both modes."""
+        """Mode of the names in the log: the normal ports have the same in both modes."""
         return Listeners(self.scene.listeners) if self.through_edge else Listeners.SHARED

@@ -1,7 +1,7 @@
-"""The PROXY headers that really go over the wires of the node.
+"""Captures the PROXY headers in the network of the node.
 
-It needs nothing but Python's standard library and root, as it runs itself in the node's network:
-there it prints each header as one line of JSON. See `Wire`.
+It needs only Python's standard library and root, as it runs itself in the node's network namespace
+and prints each header there as a line of JSON. See `HeaderCapture`.
 """
 
 import json
@@ -18,20 +18,20 @@ from typing import Self
 ALL_PROTOCOLS = socket.htons(3)  # ETH_P_ALL
 TCP = 6
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"  # PROXY protocol specification, section 2.2
-SNAP = 512  # bytes of a packet that are looked at
-BUFFER = 64 << 20  # bytes; with all that Kubernetes says to itself a small one overflows
+SNAP = 512  # bytes of each packet
+BUFFER = 64 << 20  # bytes; the traffic of Kubernetes overflows a small one
 SO_RCVBUFFORCE = 33
 LENGTHS = {0x11: 4, 0x21: 16}  # of an address, for TCP over IPv4 and over IPv6
 
 
 @dataclass(frozen=True)
 class Header:
-    """What a connection of the edge begins with.
+    """The beginning of a connection of the edge.
 
     Attributes:
-        server, port: Where it goes: the mail server's pod and its PROXY port.
+        server, port: The mail server's pod and its PROXY port.
         version: Of the header, 1 or 2.
-        client, client_port: Whom the header tells of.
+        client, client_port: As the header names them.
         content: The first bytes, for messages.
     """
 
@@ -43,11 +43,11 @@ class Header:
     content: str
 
 
-class Wire:
+class HeaderCapture:
     """Collects the headers of new IPv4 connections within the node; a context manager.
 
     Attributes:
-        headers: All so far, in their order.
+        headers: All so far, in order.
     """
 
     def __init__(self, in_network: Callable[..., list[str]]) -> None:
@@ -60,16 +60,16 @@ class Wire:
 
     def __enter__(self) -> Self:
         assert self._process.stdout
-        assert self._process.stdout.readline(), "nobody may listen to the node's network"
+        assert self._process.stdout.readline(), "the node's network cannot be captured"
         self._reader.start()
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._process.communicate()  # the end of its input is the end of it
+        self._process.communicate()  # it ends with its input
         self._reader.join()
 
     def find(self, server: str, client: str, since: int = 0) -> list[Header]:
-        """Headers that tell one mail server of one client, of those behind the first `since`."""
+        """Headers to one mail server that name one client, after the first `since` headers."""
         return [h for h in self.headers[since:] if (h.server, h.client) == (server, client)]
 
     def _read(self) -> None:
@@ -99,7 +99,7 @@ def read_packet(packet: bytes) -> Header | None:
 
 
 def main() -> None:
-    """Print headers until standard input ends; first of all an empty line."""
+    """Print an empty line, then headers until standard input ends."""
     seen: set[Header] = set()  # a packet passes several interfaces
     with socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, ALL_PROTOCOLS) as network:
         network.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, BUFFER)

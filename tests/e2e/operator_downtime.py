@@ -1,4 +1,4 @@
-"""The operator is away while pods of the edge go and come."""
+"""Pods of the edge are replaced while the operator is down."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,14 +10,14 @@ from tests.cluster.scene import SETTLE_SECONDS, Scene
 from tests.controlplane.api import wait_for
 from tests.controlplane.conditions import is_ready
 from tests.e2e import server_log
-from tests.e2e.replacement import IMAP, addresses_of, find_edge_pods, has_banner
+from tests.e2e.replacement import IMAP, addresses_of, find_edge_pods, read_greeting
 
 
 @contextmanager
-def operator_away(cluster: Cluster) -> Iterator[Callable[[], None]]:
-    """Without the operator, until the function that is given is called, or to the end."""
+def operator_down(cluster: Cluster) -> Iterator[Callable[[], None]]:
+    """Stop the operator; the yielded function, or the end of the context, starts it again."""
 
-    def run(replicas: int) -> None:
+    def scale(replicas: int) -> None:
         name, namespace = "mailproxy-operator", NAMESPACE
         spec = {"spec": {"replicas": replicas}}
         cluster.api.merge_patch("Deployment", name, spec, namespace)
@@ -29,25 +29,25 @@ def operator_away(cluster: Cluster) -> Iterator[Callable[[], None]]:
 
         wait_for(is_done, SETTLE_SECONDS, f"{replicas} pods of the operator", interval=0.02)
 
-    run(0)
+    scale(0)
     try:
-        yield lambda: run(1)
+        yield lambda: scale(1)
     finally:
-        run(1)
+        scale(1)
         install_operator(cluster)
 
 
 @dataclass(frozen=True)
-class Absence:
-    """The edge meanwhile: addresses of the pod that came and of the one that stays."""
+class Downtime:
+    """Addresses of the edge pod that is new, and of the one that stays."""
 
     scene: Scene
     new: str
     survivor: str
 
 
-def replace_without_operator(scene: Scene) -> Absence:
-    """Replace one of two edge pods; the new one is ready then."""
+def replace_edge_pod(scene: Scene) -> Downtime:
+    """Replace one of two edge pods; returns when the new one is ready."""
     known = find_edge_pods(scene)
     survivor, name = sorted(known)
     scene.cluster.api.delete("Pod", name, scene.edge)
@@ -57,16 +57,19 @@ def replace_without_operator(scene: Scene) -> Absence:
         return addresses_of(pods[0]) if pods else []
 
     new = wait_for(find_ready, SETTLE_SECONDS, "a new pod of the edge")
-    return Absence(scene, new[0], addresses_of(known[survivor])[0])
+    return Downtime(scene, new[0], addresses_of(known[survivor])[0])
 
 
-def expect_nothing_new(absence: Absence) -> None:
-    """The log says that the new pod was refused; the one that stays is believed."""
+def check_trust_is_unchanged(downtime: Downtime) -> None:
+    """Headers from the new pod are rejected, as the log says; those from the other accepted."""
 
-    def is_refused() -> bool:
-        assert not has_banner(absence.new, IMAP.port), f"{absence.new} is believed"
-        peers = server_log.find_untrusted_peers(absence.scene.logs())
-        return absence.new in {str(peer.address) for peer in peers}
+    def is_rejected() -> bool:
+        greeting = read_greeting(downtime.new, IMAP.port)
+        assert greeting == "closed", f"{downtime.new}: {greeting}"
+        peers = server_log.find_untrusted_peers(downtime.scene.logs())
+        return downtime.new in {str(peer.address) for peer in peers}
 
-    wait_for(is_refused, SETTLE_SECONDS, f"`Client not trusted (rip={absence.new})`", interval=0.1)
-    assert has_banner(absence.survivor, IMAP.port), f"{absence.survivor} is not believed any more"
+    message = f"`Client not trusted (rip={downtime.new})`"
+    wait_for(is_rejected, SETTLE_SECONDS, message, interval=0.1)
+    greeting = read_greeting(downtime.survivor, IMAP.port)
+    assert greeting == "greeted", f"{downtime.survivor}: {greeting}"

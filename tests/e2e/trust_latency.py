@@ -1,4 +1,4 @@
-"""A new pod of the edge, and when its addresses stand where Dovecot finds them."""
+"""How soon the addresses of a new edge pod are where Dovecot reads them."""
 
 import time
 from dataclasses import dataclass
@@ -9,26 +9,26 @@ from tests.cluster.scene import Scene
 from tests.cluster.workloads import PROXY_LABELS, build_pod
 from tests.controlplane.api import wait_for
 
-NEWCOMER = "newcomer"
-AT_ONCE_SECONDS = 10.0  # by itself the kubelet takes up to 90
+NEW_POD = "new-edge-pod"
+AT_ONCE_SECONDS = 10.0  # without a volume refresh the kubelet takes up to 90
 
 
 @dataclass(frozen=True)
-class Arrival:
-    """Seconds from the moment a pod has addresses until these stand in the list."""
+class TrustLatency:
+    """Seconds from the moment a pod has addresses until they are in the list."""
 
     in_config_map: float
     in_mount: float
 
 
-def watch_arrival(scene: Scene) -> Arrival:
+def measure_trust_latency(scene: Scene) -> TrustLatency:
     """Add a pod to the edge that never becomes ready, and follow its addresses.
 
     Raises:
         AssertionError: They are not there in time.
     """
-    scene.apply(build_pod(scene.edge, NEWCOMER, PROXY_LABELS, ready=False))
-    addresses = set(scene.pod_addresses(scene.edge, NEWCOMER))
+    scene.apply(build_pod(scene.edge, NEW_POD, PROXY_LABELS, ready=False))
+    addresses = set(scene.pod_addresses(scene.edge, NEW_POD))
     began = time.monotonic()
 
     def in_config_map() -> bool:
@@ -43,7 +43,7 @@ def watch_arrival(scene: Scene) -> Arrival:
     wait_for(in_config_map, AT_ONCE_SECONDS, f"{addresses} in the ConfigMap")
     mapped = time.monotonic()
     wait_for(in_mount, AT_ONCE_SECONDS, f"{addresses} in {mounted}")
-    return Arrival(mapped - began, time.monotonic() - began)
+    return TrustLatency(mapped - began, time.monotonic() - began)
 
 
 def find_mounted(scene: Scene) -> Path:

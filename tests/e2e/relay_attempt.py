@@ -1,4 +1,4 @@
-"""Attempts to relay mail, or to open a mailbox without a password, over a port of a mail server."""
+"""Attempts to relay mail, or to open a mailbox without a password, from a pod."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -19,16 +19,16 @@ from tests.e2e.attacker import (
 )
 from tests.e2e.proxy_header import Endpoint, version_1, version_2, version_2_local
 from tests.e2e.services import DOVECOT, proxy_port
-from tests.e2e.visits import PROTOCOLS
+from tests.e2e.sessions import PROTOCOLS
 
 SENDER = "forger@evil.example"
 LOG_SECONDS = 15.0
-VICTIM = "victim@elsewhere.example"  # of no domain of ours: mail for it leaves, or is refused
+FOREIGN_RECIPIENT = "recipient@elsewhere.example"  # not of the server's domains
 
 
 @dataclass(frozen=True)
-class Intruder:
-    """A pod that attacks a mail server's own addresses; no edge is in between.
+class AttackingPod:
+    """A pod that attacks a mail server directly, without an edge in between.
 
     Attributes:
         labels: Of the mail server's pod.
@@ -41,25 +41,25 @@ class Intruder:
 
     @cached_property
     def addresses(self) -> list[str]:
-        """The intruder's, one for each IP family."""
+        """Of this pod, one for each IP family."""
         return self.scene.pod_addresses(self.namespace, self.pod)
 
     @cached_property
     def targets(self) -> list[str]:
-        """The mail server's, likewise."""
+        """Of the mail server, one for each IP family."""
         name = self.scene.mail_pod(self.labels)["metadata"]["name"]
         return self.scene.pod_addresses(self.scene.mail, name)
 
-    def carry_out(self, attacks: list[Attack], **options: Any) -> list[Outcome]:
-        """All of them at once as far as possible; `options` of the `Plan`."""
+    def run_attacks(self, attacks: list[Attack], **options: Any) -> list[Outcome]:
+        """Run them concurrently; `options` are those of `Plan`."""
         return attack(Plan(attacks, **options), self.scene.run_in(self.namespace, self.pod))
 
     def run_in_mail_server(self, *command: str) -> str:
-        """Output of a command in the container that is attacked."""
+        """Output of a command in the attacked container."""
         return self.scene.run_in_mail_server(*command, labels=self.labels)
 
     def log(self, since: int = 0) -> str:
-        """What the attacked server has printed behind the first `since` bytes of its log."""
+        """The log of the attacked server after the first `since` bytes."""
         return self.scene.logs(self.labels, since=since)
 
     def log_size(self) -> int:
@@ -67,56 +67,61 @@ class Intruder:
         return self.scene.log_size(self.labels)
 
 
-def build_break_in(
-    service: MailService, host: str, port: int, header: bytes, name: str = "", victim: str = VICTIM
+def build_attempt(
+    service: MailService,
+    host: str,
+    port: int,
+    header: bytes,
+    name: str = "",
+    recipient: str = FOREIGN_RECIPIENT,
 ) -> Attack:
-    """A header, and then mail for `victim` or a look into a mailbox, as the service allows."""
+    """A header, then mail for `recipient` or a command for a mailbox, as the service allows."""
     protocol = PROTOCOLS.get(service.daemon, "smtp")
     if protocol == "smtp":
         starttls = service.daemon == Daemon.SMTPD and not service.implicit_tls
-        commands = relay_commands(SENDER, victim, starttls=starttls)
+        commands = relay_commands(SENDER, recipient, starttls=starttls)
     else:
         commands = mailbox_commands(protocol)
     title = f"{service.name}: {name}"
     return Attack(title, host, port, protocol, header.hex(), service.implicit_tls, commands)
 
 
-def build_dovecot_attacks(intruder: Intruder) -> list[Attack]:
+def build_dovecot_attempts(pod: AttackingPod) -> list[Attack]:
     """Valid headers that name an address of the edge, on all PROXY ports of Dovecot."""
-    scene = intruder.scene
+    scene = pod.scene
     edges = scene.pod_addresses(scene.edge, INSIDER)
-    attacks = []
-    for host, edge in zip(intruder.targets, edges, strict=True):
+    attempts = []
+    for host, edge in zip(pod.targets, edges, strict=True):
         ends = Endpoint(edge, 4000), Endpoint(host, 143)
         headers = version_1(*ends), version_2(*ends), version_2_local()
-        attacks += [
-            build_break_in(service, host, proxy_port(service, scene), header, repr(header))
+        attempts += [
+            build_attempt(service, host, proxy_port(service, scene), header, repr(header))
             for service in DOVECOT
             for header in headers
         ]
-    return attacks
+    return attempts
 
 
-def prove_mistrust(intruder: Intruder) -> None:
-    """Dovecot closes on `build_dovecot_attacks` without a word, and its log names the intruder."""
-    known = intruder.log_size()
-    outcomes = intruder.carry_out(build_dovecot_attacks(intruder))
+def check_headers_are_rejected(pod: AttackingPod) -> None:
+    """Dovecot closes `build_dovecot_attempts` without a greeting, and its log names the pod."""
+    known = pod.log_size()
+    outcomes = pod.run_attacks(build_dovecot_attempts(pod))
     kept = [o for o in outcomes if o.closed not in ("end", "reset")]
     assert not kept, f"not closed: {describe_all(kept)}"
-    heard = [o for o in outcomes if o.received]
-    assert not heard, f"the server has spoken: {describe_all(heard)}"
+    answered = [o for o in outcomes if o.received]
+    assert not answered, f"the server has answered: {describe_all(answered)}"
 
     def find_addresses() -> list[str]:
-        peers = server_log.find_untrusted_peers(intruder.log(since=known))
-        return [str(peer.address) for peer in peers if str(peer.address) in intruder.addresses]
+        peers = server_log.find_untrusted_peers(pod.log(since=known))
+        return [str(peer.address) for peer in peers if str(peer.address) in pod.addresses]
 
     wait_for(
         lambda: len(find_addresses()) == len(outcomes),
         LOG_SECONDS,
-        lambda: f"`Client not trusted` for {find_addresses()} in:\n{intruder.log(since=known)}",
+        lambda: f"`Client not trusted` for {find_addresses()} in:\n{pod.log(since=known)}",
         interval=0.1,
     )
-    assert set(find_addresses()) == set(intruder.addresses)
+    assert set(find_addresses()) == set(pod.addresses)
 
 
 def describe(outcome: Outcome) -> str:
