@@ -67,10 +67,12 @@ USER 65532:65532
 # Fails where the bases do not fit together; it needs no shell and leaves no file.
 RUN ["python3", "-c", "import mailproxy.app.operator"]
 
+# `make image` sets both.
+ARG VERSION
 ARG REVISION
 LABEL org.opencontainers.image.title="mailproxy" \
       org.opencontainers.image.description="Kubernetes operator that puts a mail server behind a Traefik TCP proxy and keeps the client's address true" \
-      org.opencontainers.image.version="0.1.0" \
+      org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.source="https://github.com/mailproxy/mailproxy-operator" \
       org.opencontainers.image.licenses="MIT"

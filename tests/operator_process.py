@@ -1,5 +1,6 @@
 """The operator as its own process beside a control plane; it cannot outlive its starter."""
 
+import os
 import re
 import sys
 from http.client import HTTPConnection
@@ -10,7 +11,7 @@ from tests.controlplane.api import wait_for
 from tests.controlplane.processes import ProcessGroup, Server, stop_servers
 
 READY_SECONDS = 30.0
-_PORT = re.compile(r"probes on port (\d+)")
+_PORT = re.compile(r"health on port (\d+)")
 
 
 class OperatorProcess:
@@ -38,6 +39,12 @@ class OperatorProcess:
         )
         assert not self.has_ended, f"the operator ended:\n{self.log[-2000:]}"
         return self
+
+    def ensure_running(self) -> None:
+        """Start it unless it runs."""
+        if self.has_ended:
+            self.stop()
+            self.start()
 
     def launch(self) -> None:
         """Start it and return at once."""
@@ -67,6 +74,13 @@ class OperatorProcess:
     def has_ended(self) -> bool:
         """Whether the process is gone."""
         return self._server is None or self._server.has_ended()
+
+    @property
+    def memory(self) -> int:
+        """MiB that it holds now; Linux only."""
+        assert self._server, "the operator is not started"
+        pages = Path(f"/proc/{self._server.pid}/statm").read_text().split()[1]
+        return int(pages) * os.sysconf("SC_PAGE_SIZE") >> 20
 
     @property
     def log(self) -> str:

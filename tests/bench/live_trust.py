@@ -40,7 +40,7 @@ def main() -> None:
     options = parser.parse_args()
     families = IPV6_ONLY if options.ipv6_only else DUAL_STACK
     with Cluster(NUMBER, families) as cluster, ThreadPoolExecutor() as pool:
-        install_operator(cluster, "default" if options.without_volume_refresh else "live")
+        install_operator(cluster, "minimal" if options.without_volume_refresh else "default")
         versions = ("2.3", "2.4")
         scenes = [Scene(cluster, f"live-{n}", 1 + n, dovecot=v) for n, v in enumerate(versions)]
         list(pool.map(lambda scene: scene.create(traefik=REPLICAS), scenes))

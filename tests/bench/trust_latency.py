@@ -15,8 +15,8 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
-from mailproxy.controller.kinds import CHILDREN, PODS
 from mailproxy.kube.client import KubeClient
+from mailproxy.observed.kinds import CHILDREN, PODS
 from tests.controlplane.api import Api, wait_for
 from tests.controlplane.crds import mailproxy_crd, traefik_crds
 from tests.controlplane.server import ControlPlane

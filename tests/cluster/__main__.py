@@ -45,7 +45,7 @@ def bring_up(cluster: Cluster, dovecot: str, listeners: str) -> None:
     cluster.start(detached=True)
     tell("the node is Ready, Traefik's CRDs are installed")
     install_operator(cluster)
-    tell("the operator is ready: kubectl apply -k manifests/live")
+    tell("the operator is ready: kubectl apply -k manifests/default")
     scene = Scene(cluster, "demo", index=1, dovecot=dovecot, listeners=listeners, env={})
     scene.create()
     tell(f"Traefik, a mail server with Dovecot {dovecot} and a MailProxy that is Ready")

@@ -8,11 +8,11 @@ NAMESPACE = "mailproxy-system"
 READY_SECONDS = 60.0
 
 
-def install_operator(cluster: Cluster, folder: str = "live") -> None:
-    """`kubectl apply -k manifests/live`; returns when the operator is ready.
+def install_operator(cluster: Cluster, folder: str = "default") -> None:
+    """`kubectl apply -k manifests/default`; returns when the operator is ready.
 
     Args:
-        folder: Of `manifests`; `default` may not poke mail pods.
+        folder: Of `manifests`; `minimal` may not refresh the volumes of mail pods.
     """
     cluster.run_kubectl("apply", "-k", str(MANIFESTS / folder))
 

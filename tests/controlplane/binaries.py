@@ -58,7 +58,7 @@ class Binaries:
         Each is looked for in `$KUBEBUILDER_ASSETS`, then in our cache, then on PATH.
 
         Raises:
-            ToolError: Something could not be built; the message names the remedy.
+            ToolError: Something could not be built; the message says how to fix it.
         """
         paths = {name: path for name in PACKAGES if (path := find_program(name))}
         if len({_minor_release(paths.get(name)) for name in PAIR}) > 1:

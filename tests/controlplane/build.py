@@ -48,7 +48,7 @@ class Programs:
             names: Only these; all of them when there is none.
 
         Raises:
-            ToolError: Go failed; the message names the remedy.
+            ToolError: Go failed; the message says how to fix it.
         """
         paths = {name: self.folder / name for name in names or self.packages}
         if not all(path.exists() for path in paths.values()):

@@ -50,7 +50,7 @@ def traefik_crds_file() -> Path:
     """The same as a YAML file in our cache.
 
     Raises:
-        ToolError: It could not be fetched; the message names the remedy.
+        ToolError: It could not be fetched; the message says how to fix it.
     """
     version = MODULE.version_of(TRAEFIK)
     target = cache_dir() / "tools" / f"traefik-{version}-crds.yaml"

@@ -1,4 +1,4 @@
-"""Plays the cluster around the operator: nodes, Traefik's Service and pods, the mail server's pods.
+"""Stands in for the cluster around the operator: nodes, Traefik and the mail server's pods.
 
 No kubelet runs, so these objects are all there is of them. They look like those of Traefik's Helm
 chart and of docker-mailserver's, and their status is written as a kubelet would.
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from tests.controlplane.api import Api, Manifest, Manifests, wait_for
+from tests.controlplane.api import Api, Manifest, Manifests, list_path, wait_for
 
 TRAEFIK_NAMESPACE = "traefik"
 TRAEFIK_IMAGE = "traefik:v3.7.9"
@@ -63,6 +63,17 @@ def create_namespace(api: Api, name: str, labels: Mapping[str, str] | None = Non
     metadata = {"name": name, "labels": dict(labels or {})}
     api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
     wait_for(lambda: api.get("ServiceAccount", "default", name), 30, f"{name}'s ServiceAccount")
+
+
+def delete_namespace(api: Api, name: str) -> None:
+    """Ask for the end of a namespace, without waiting for it.
+
+    Its pods go first: no kubelet would end their grace periods, and the controller manager would
+    try to empty the namespace for ever.
+    """
+    now = {"gracePeriodSeconds": 0}
+    api.request("DELETE", list_path("Pod", name), now)
+    api.delete("Namespace", name)
 
 
 def create_node(

@@ -27,7 +27,7 @@ Version = tuple[int, int, int]
 
 
 class ToolError(RuntimeError):
-    """A program could not be found, downloaded or built; the message names the remedy."""
+    """A program could not be found, downloaded or built; the message says how to fix it."""
 
 
 def parse_version(text: str) -> Version | None:
@@ -120,7 +120,7 @@ def run_visibly(command: Sequence[str], folder: Path, title: str, progress: Prog
     raise ToolError(
         f"{title} failed: `{' '.join(command)}` in {folder} ended with {process.returncode}:\n"
         f"  {tail}\n"
-        "Remedy: look for a network that blocks the Go module proxy (`go env GOPROXY`) or a full"
+        "Fix: look for a network that blocks the Go module proxy (`go env GOPROXY`) or a full"
         " disk (4 GB are needed, mostly under `go env GOMODCACHE GOCACHE`), then try again:"
         " what is built and downloaded already is kept."
     )
@@ -173,5 +173,5 @@ def _pip_install(requirement: str, target: Path) -> None:
     if answer.returncode:
         raise ToolError(
             f"pip could not install {requirement}:\n{answer.stderr.strip()}\n"
-            "Remedy: install Go yourself (https://go.dev/dl) and put it on PATH."
+            "Fix: install Go yourself (https://go.dev/dl) and put it on PATH."
         )

@@ -9,11 +9,11 @@ CANDIDATES = range(20000, 30000)
 
 
 class PortTakenError(RuntimeError):
-    """Somebody took the port between our choice and the server's start."""
+    """Another process took the port between our choice and the server's start."""
 
 
 def choose_ports(count: int) -> list[int]:
-    """Ports on 127.0.0.1 on which nobody listens now; another process may still take one."""
+    """Ports on 127.0.0.1 that are free now; another process may still take one."""
     free: list[int] = []
     for port in random.sample(CANDIDATES, len(CANDIDATES)):
         if len(free) == count:

@@ -151,9 +151,32 @@ class ControlPlane:
         stop_servers([server], 0 if kill else grace_seconds)
 
     def restart_apiserver(self, kill: bool = False) -> None:
-        """Stop and start the API server; its address and data stay, open watches do not."""
+        """Stop and start the API server; its address and data stay, open watches do not.
+
+        The controller manager starts anew: after some restarts its watches would come back only
+        half a minute later.
+        """
+        manager = self._servers.pop("kube-controller-manager", None)
+        stop_servers([manager] if manager else [], 0)
         self.stop_apiserver(kill)
         self.start_apiserver()
+        if manager:
+            self.start_controller_manager()
+
+    def start_controller_manager(self) -> None:
+        """Start it, for those who wanted none at first; it is not waited for."""
+        self._run(
+            "kube-controller-manager",
+            f"--kubeconfig={self.kubeconfig}",
+            f"--service-account-private-key-file={self._pki}/service-account.key",
+            "--leader-elect=false",
+            "--secure-port=0",
+            # No kubelet renews a node's lease: without these, pods lose Ready after a minute.
+            "--node-monitor-grace-period=24h",
+            "--node-startup-grace-period=24h",
+            *self._emulation(),
+            *self._extra_controller_manager_args,
+        )
 
     def service_account_kubeconfig(self, namespace: str, name: str) -> Path:
         """Write a kubeconfig with a new token, valid for a day, of an existing ServiceAccount."""
@@ -196,7 +219,7 @@ class ControlPlane:
         self.start_apiserver()
         install_crds(Api(self.kubeconfig), self._crds)
         if self._with_controller_manager:  # it gives up when the API server is not ready in 10 s
-            self._start_controller_manager()
+            self.start_controller_manager()
 
     def _start_etcd(self) -> None:
         url = f"http://127.0.0.1:{self._etcd_port}"
@@ -225,20 +248,6 @@ class ControlPlane:
             "--service-cluster-ip-range=10.96.0.0/16,fd00:10:96::/112",
             *self._emulation(),
             *self._extra_apiserver_args,
-        )
-
-    def _start_controller_manager(self) -> None:
-        self._run(
-            "kube-controller-manager",
-            f"--kubeconfig={self.kubeconfig}",
-            f"--service-account-private-key-file={self._pki}/service-account.key",
-            "--leader-elect=false",
-            "--secure-port=0",
-            # No kubelet renews a node's lease: without these, pods lose Ready after a minute.
-            "--node-monitor-grace-period=24h",
-            "--node-startup-grace-period=24h",
-            *self._emulation(),
-            *self._extra_controller_manager_args,
         )
 
     def _exposure(self) -> list[str]:

@@ -57,7 +57,7 @@ def main() -> int:
 
 
 def show(stack: ExitStack) -> None:
-    """Play all acts; what they start ends with `stack`."""
+    """Run all steps; what they start ends with `stack`."""
     binaries = _step("control plane binaries", Binaries.ensure)
     crds = _step("Traefik's CRDs", traefik_crds)
     shutil.rmtree(FOLDER, ignore_errors=True)
@@ -79,7 +79,7 @@ def show(stack: ExitStack) -> None:
     show_objects(api)
     show_trust_change(api)
     kubectl = binaries.path("kubectl")
-    print(f"\nLook further:\n  export KUBECONFIG={plane.kubeconfig}")
+    print(f"\nTry more:\n  export KUBECONFIG={plane.kubeconfig}")
     print(f"  {kubectl} get mailproxy -n mail -o wide")
     print(f"  {kubectl} get configmap mail-overrides -n mail -o yaml")
     print(f"  {kubectl} explain mailproxy.spec.trust\n  tail -f {FOLDER / 'operator.log'}")
@@ -97,7 +97,7 @@ def create_edge(api: Api) -> None:
 
 
 def show_objects(api: Api) -> None:
-    """Print what came of the MailProxy."""
+    """Print the MailProxy and its children."""
     _table(api, "MailProxy", wide=True)
     for kind in ("Service", "IngressRouteTCP", "ConfigMap", "NetworkPolicy"):
         _table(api, kind)
@@ -141,7 +141,7 @@ def _trusted(api: Api) -> str:
 
 
 def _is_ready(api: Api) -> bool:
-    """Whether all is as it should be, and the status tells of the ConfigMap as it is."""
+    """Whether the MailProxy is Ready, and its status shows the ConfigMap as it is."""
     status = api.get("MailProxy", "mail", "mail").get("status", {})
     conditions = {c["type"]: c["status"] for c in status.get("conditions", [])}
     return (

@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 import yaml
+from tests.engine.clients import connect
 from tests.engine.fault_server import FaultServer
 
 from mailproxy.kube.client import KubeClient
+from mailproxy.options import Options
 
 WriteKubeconfig = Callable[..., str]
 
@@ -48,10 +50,16 @@ def write_kubeconfig(tmp_path: Path) -> WriteKubeconfig:
 
 
 @pytest.fixture
+def options() -> Options:
+    """Options of the client; a test that needs others is parametrized with them."""
+    return Options()
+
+
+@pytest.fixture
 async def client(
-    server: FaultServer, write_kubeconfig: WriteKubeconfig
+    server: FaultServer, write_kubeconfig: WriteKubeconfig, options: Options
 ) -> AsyncIterator[KubeClient]:
-    client = await KubeClient.connect(write_kubeconfig(server.url, {"token": "secret"}))
+    client = await connect(write_kubeconfig(server.url, {"token": "secret"}), options=options)
     yield client
     await client.close()
 

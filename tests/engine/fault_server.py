@@ -16,7 +16,7 @@ from aiohttp import web
 from tests.engine.object_store import Change, Object, ObjectStore, Place, merge
 
 Fault = Callable[[web.Request], Awaitable[web.StreamResponse]]
-# What an open watch is told to do next; it ends when the answer is False.
+# What an open watch does next; it ends when the answer is False.
 Command = Callable[[web.Request, web.StreamResponse], Awaitable[bool]]
 
 _PATH = re.compile(
@@ -99,9 +99,9 @@ class FaultServer:
         await self._runner.cleanup()
 
     def change(self, place: Place, new: Object | None) -> Change:
-        """Put an object of any kind in its place, or take it away, and tell the watches."""
+        """Put an object of any kind in its place, or take it away, and show that to the watches."""
         change = self.store.store(place, new)
-        self._tell(_show(change))
+        self._send(_show(change))
         return change
 
     def put(
@@ -134,29 +134,29 @@ class FaultServer:
 
     def end_streams(self) -> None:
         """End the open watches cleanly."""
-        self._tell(_end)
+        self._send(_end)
 
     def cut_streams(self) -> None:
         """Close the connections in the middle of an event."""
-        self._tell(_cut)
+        self._send(_cut)
 
     def stall_streams(self) -> None:
         """Send nothing any more and keep the connections open."""
-        self._tell(_stall)
+        self._send(_stall)
 
     def send(self, kind: str, item: Object) -> None:
         """Send an event to all open watches."""
-        self._tell(_write({"type": kind, "object": item}))
+        self._send(_write({"type": kind, "object": item}))
 
     def bookmark(self) -> None:
         self.send("BOOKMARK", {"metadata": {"resourceVersion": str(self.store.version)}})
 
     def expire_streams(self) -> None:
         """Send the 410 of a server that has lost the thread, and end the watches."""
-        self._tell(_write(_TOO_OLD))
+        self._send(_write(_TOO_OLD))
         self.end_streams()
 
-    def _tell(self, command: Command) -> None:
+    def _send(self, command: Command) -> None:
         for stream in self.streams:
             stream.put_nowait(command)
 

@@ -5,8 +5,7 @@ import pytest
 from tests.engine.fault_server import hang, hang_up, not_served, status, text
 from tests.engine.waiting import until
 
-from mailproxy.kube import transport
-from mailproxy.kube.client import MAX_WRITES
+from mailproxy.identity import Resource
 from mailproxy.kube.errors import (
     ApiError,
     Conflict,
@@ -18,7 +17,7 @@ from mailproxy.kube.errors import (
     TransientError,
     WatchStalled,
 )
-from mailproxy.kube.resource import Resource
+from mailproxy.options import Options
 
 WIDGETS = Resource("example.dev", "v1", "widgets", "Widget")
 NODES = Resource("", "v1", "nodes", "Node", namespaced=False)
@@ -132,8 +131,8 @@ async def test_retry_after_is_passed_on(server, client):
     assert (second.value.status, second.value.retry_after) == (503, None)
 
 
-async def test_no_request_waits_for_ever(server, client, monkeypatch):
-    monkeypatch.setattr(transport, "REQUEST_SECONDS", 0.05)
+@pytest.mark.parametrize("options", [Options(request_seconds=0.05)], ids=[""])
+async def test_no_request_waits_for_ever(server, client):
     server.fail("get", hang)
     with pytest.raises(TransientError, match="timed out"):
         await client.get(WIDGETS, "ns", "a")
@@ -178,13 +177,15 @@ async def test_create_refuses_a_name_that_is_taken(client):
         await client.create(WIDGETS, "ns", widget())
 
 
-async def test_writes_are_bounded_and_reads_do_not_wait_for_them(server, client):
+@pytest.mark.parametrize("options", [Options(), Options(max_writes=3)], ids=["default", "3"])
+async def test_writes_are_bounded_and_reads_do_not_wait_for_them(server, client, options):
+    most = options.max_writes
     server.fail("apply", hang, forever=True)
     async with asyncio.TaskGroup() as group:
-        writes = [group.create_task(client.apply(WIDGETS, widget())) for _ in range(MAX_WRITES + 5)]
-        await until(lambda: server.count("apply") == MAX_WRITES)
+        writes = [group.create_task(client.apply(WIDGETS, widget())) for _ in range(most + 5)]
+        await until(lambda: server.count("apply") == most)
         await client.list(WIDGETS)
-        assert server.count("apply") == MAX_WRITES
+        assert server.count("apply") == most
         for write in writes:
             write.cancel()
 

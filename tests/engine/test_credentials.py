@@ -1,19 +1,22 @@
 import ssl
 import subprocess
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from aiohttp import ClientSession, web
 from kubernetes.aio.config import incluster_config
+from tests.engine.clients import connect
 from tests.engine.fault_server import status
 
-from mailproxy.kube import credentials
-from mailproxy.kube.client import KubeClient
+from mailproxy.identity import Resource
 from mailproxy.kube.credentials import ConfigError, Login
 from mailproxy.kube.errors import TransientError
-from mailproxy.kube.resource import Resource
+from mailproxy.options import Options
 
 WIDGETS = Resource("example.dev", "v1", "widgets", "Widget")
+TOKEN_SECONDS = Options().token_seconds
 
 
 @pytest.fixture(autouse=True)
@@ -52,18 +55,19 @@ async def test_every_request_carries_the_token_and_says_who_we_are(server, clien
     assert server.requests[-1].headers["User-Agent"].startswith("mailproxy-operator/")
 
 
-async def test_the_token_is_read_anew_after_a_minute(server, write_kubeconfig, token_file):
+async def test_the_token_is_read_again_after_a_minute(server, write_kubeconfig, token_file):
     now = [0.0]
     kubeconfig = write_kubeconfig(server.url, {"tokenFile": str(token_file)})
-    login = await Login.load(kubeconfig, None, clock=lambda: now[0])
+    login = await load(kubeconfig, clock=lambda: now[0])
     token_file.write_text("second\n")
+    now[0] = TOKEN_SECONDS - 1
     assert await login.token() == "first"
-    now[0] = credentials.TOKEN_SECONDS
+    now[0] = TOKEN_SECONDS
     assert await login.token() == "second"
 
 
-async def test_the_token_is_read_anew_once_it_is_refused(server, write_kubeconfig, token_file):
-    client = await KubeClient.connect(write_kubeconfig(server.url, {"tokenFile": str(token_file)}))
+async def test_the_token_is_read_again_once_it_is_refused(server, write_kubeconfig, token_file):
+    client = await connect(write_kubeconfig(server.url, {"tokenFile": str(token_file)}))
     token_file.write_text("second\n")
     server.fail("list", status(401))
     with pytest.raises(TransientError):
@@ -74,16 +78,16 @@ async def test_the_token_is_read_anew_once_it_is_refused(server, write_kubeconfi
     assert tokens == [["Bearer", "first"], ["Bearer", "second"]]
 
 
-async def test_a_token_that_cannot_be_read_anew_is_used_on(write_kubeconfig, token_file):
+async def test_a_token_that_cannot_be_read_again_is_still_used(write_kubeconfig, token_file):
     kubeconfig = write_kubeconfig("http://localhost", {"tokenFile": str(token_file)})
-    login = await Login.load(kubeconfig, None)
+    login = await load(kubeconfig)
     login.expire()
     token_file.unlink()
     assert await login.token() == "first"
 
 
 async def test_in_a_pod_its_service_account_is_used(pod):
-    client = await KubeClient.connect(None)
+    client = await connect(None)
     pod.write_text("second")
     found = await client.credentials()
     await client.close()
@@ -92,37 +96,37 @@ async def test_in_a_pod_its_service_account_is_used(pod):
     assert "first" not in repr(found)
 
 
-async def test_in_a_pod_the_token_is_read_anew(pod):
+async def test_in_a_pod_the_token_is_read_again(pod):
     now = [0.0]
-    login = await Login.load(None, None, clock=lambda: now[0])
+    login = await load(None, clock=lambda: now[0])
     pod.write_text("second")
-    now[0] = credentials.TOKEN_SECONDS
+    now[0] = TOKEN_SECONDS
     assert await login.token() == "second"
 
 
 @pytest.mark.usefixtures("pod")
 async def test_a_named_kubeconfig_wins_over_the_pods_account(write_kubeconfig):
-    login = await Login.load(write_kubeconfig("http://localhost:1", {"token": "mine"}), None)
+    login = await load(write_kubeconfig("http://localhost:1", {"token": "mine"}))
     assert login.configuration.host == "http://localhost:1"
 
 
 async def test_the_kubeconfig_of_the_environment_is_used(monkeypatch, write_kubeconfig):
     monkeypatch.setenv("KUBECONFIG", write_kubeconfig("http://localhost:1", {"token": "mine"}))
-    assert await (await Login.load(None, None)).token() == "mine"
+    assert await (await load(None)).token() == "mine"
 
 
 @pytest.mark.parametrize("content", [None, "", "[]", "a: b: c", "current-context: x\n"])
-async def test_an_unusable_kubeconfig_is_told(tmp_path, content):
+async def test_an_unusable_kubeconfig_is_reported(tmp_path, content):
     path = tmp_path / "kubeconfig"
     if content is not None:
         path.write_text(content)
     with pytest.raises(ConfigError):
-        await KubeClient.connect(str(path))
+        await connect(str(path))
 
 
-async def test_an_unknown_context_is_told(write_kubeconfig):
+async def test_an_unknown_context_is_reported(write_kubeconfig):
     with pytest.raises(ConfigError, match="other"):
-        await KubeClient.connect(write_kubeconfig("http://localhost", {"token": "x"}), "other")
+        await connect(write_kubeconfig("http://localhost", {"token": "x"}), "other")
 
 
 async def test_a_netrc_of_the_user_does_not_get_in_the_way(server, client, tmp_path):
@@ -134,16 +138,16 @@ async def test_a_netrc_of_the_user_does_not_get_in_the_way(server, client, tmp_p
 async def test_a_proxy_of_the_environment_is_used_but_for_exceptions(monkeypatch, write_kubeconfig):
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy:3128")
     kubeconfig = write_kubeconfig("https://api.example.com", {"token": "x"})
-    assert (await Login.load(kubeconfig, None)).configuration.proxy == "http://proxy:3128"
+    assert (await load(kubeconfig)).configuration.proxy == "http://proxy:3128"
     monkeypatch.setenv("NO_PROXY", ".example.com")
-    assert (await Login.load(kubeconfig, None)).configuration.proxy is None
+    assert (await load(kubeconfig)).configuration.proxy is None
 
 
 async def test_a_client_certificate_works_here_and_with_the_handed_out_credentials(
     tmp_path, write_kubeconfig
 ):
     server, url = await _start_tls_server(tmp_path)
-    client = await KubeClient.connect(
+    client = await connect(
         write_kubeconfig(
             url,
             {
@@ -162,14 +166,19 @@ async def test_a_client_certificate_works_here_and_with_the_handed_out_credentia
     await server.cleanup()
 
 
-async def test_a_broken_client_certificate_is_told(tmp_path, write_kubeconfig):
+async def test_a_broken_client_certificate_is_reported(tmp_path, write_kubeconfig):
     (tmp_path / "user.crt").write_text("no certificate")
     user = {
         "client-certificate": str(tmp_path / "user.crt"),
         "client-key": str(tmp_path / "user.crt"),
     }
     with pytest.raises(ConfigError, match="certificate"):
-        await KubeClient.connect(write_kubeconfig("https://localhost", user))
+        await connect(write_kubeconfig("https://localhost", user))
+
+
+async def load(kubeconfig: str | None, clock: Callable[[], float] = time.monotonic) -> Login:
+    """A login with no context named, whose token is read again as often as by default."""
+    return await Login.load(kubeconfig, None, TOKEN_SECONDS, clock)
 
 
 async def _start_tls_server(folder: Path) -> tuple[web.AppRunner, str]:

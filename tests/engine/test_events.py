@@ -4,6 +4,7 @@ import pytest
 from tests.engine.fault_server import hang_up, status
 
 from mailproxy.kube.events import EventRecorder
+from mailproxy.options import Options
 
 MAIL = {
     "apiVersion": "mailproxy.dev/v1alpha1",
@@ -22,7 +23,7 @@ def now() -> list[float]:
 
 @pytest.fixture
 def recorder(client, now) -> EventRecorder:
-    return EventRecorder(client, "mailproxy-7d9f-x", clock=lambda: now[0])
+    return EventRecorder(client, "mailproxy-7d9f-x", Options(), clock=lambda: now[0])
 
 
 async def test_an_event_has_all_that_the_api_server_asks_for(server, recorder):
@@ -73,6 +74,16 @@ async def test_events_about_one_object_are_bounded_and_others_go_on(server, reco
     for _ in range(5):
         await recorder.record(MAIL, "Normal", "Reason", "note", "Act")
     assert server.count("create") == 28
+
+
+async def test_burst_and_refill_are_those_of_the_options(server, client, now):
+    options = Options(event_burst=2, event_refill_seconds=10)
+    recorder = EventRecorder(client, "mailproxy-7d9f-x", options, clock=lambda: now[0])
+    for seconds, count in ((0, 2), (9, 2), (10, 3), (100, 5)):
+        now[0] = seconds
+        for _ in range(4):
+            await recorder.record(MAIL, "Normal", "Reason", "note", "Act")
+        assert server.count("create") == count
 
 
 @pytest.mark.parametrize("fault", [status(403, "cannot create"), status(500), hang_up])

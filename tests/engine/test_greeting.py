@@ -59,34 +59,34 @@ async def closing(*_: Any) -> None:
         [b"*", b" O", b"K ready\r\n"],
     ],
 )
-async def test_greeting_of_dovecot_is_belief(words: list[bytes]) -> None:
+async def test_greeting_of_dovecot_is_an_accepted_header(words: list[bytes]) -> None:
     async with listening(saying(*words)) as port:
         assert await probe_greeting([V4], port, PATIENCE) is True
 
 
-async def test_connection_that_is_closed_without_a_word_is_a_refusal() -> None:
+async def test_connection_that_is_closed_without_a_word_is_a_rejected_header() -> None:
     async with listening(closing) as port:
         assert await probe_greeting([V4], port, PATIENCE) is False
 
 
-async def test_silence_is_a_refusal_after_a_short_while() -> None:
+async def test_silence_is_a_rejected_header_after_a_short_while() -> None:
     async with listening(saying()) as port, asyncio.timeout(PATIENCE):
         assert await probe_greeting([V4], port, SHORT) is False
 
 
 @pytest.mark.parametrize("words", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"220 mail ESMTP\r\n"])
-async def test_others_words_tell_nothing(words: bytes) -> None:
+async def test_words_of_another_server_are_no_answer(words: bytes) -> None:
     async with listening(saying(words)) as port:
         assert await probe_greeting([V4], port, SHORT) is None
 
 
-async def test_port_on_which_nobody_listens_tells_nothing() -> None:
+async def test_port_on_which_nobody_listens_is_no_answer() -> None:
     async with listening(closing) as port:
         pass
     assert await probe_greeting([V4], port, PATIENCE) is None
 
 
-async def test_next_address_is_tried_where_the_first_tells_nothing() -> None:
+async def test_next_address_is_tried_where_the_first_gives_no_answer() -> None:
     async with listening(saying(b"* OK ready\r\n"), "::1") as port:
         assert await probe_greeting([NOBODY, V6], port, PATIENCE) is True
         assert await probe_greeting([NOBODY], port, PATIENCE) is None

@@ -15,12 +15,13 @@ from tests.engine.object_store import Object, Place
 from tests.engine.waiting import until
 
 from mailproxy.controller.caches import Caches
-from mailproxy.controller.probes import Beliefs
+from mailproxy.controller.probes import Prober
 from mailproxy.controller.reconcile import Reconciler
 from mailproxy.engine.workqueue import WorkQueue, run_workers
+from mailproxy.identity import ObjectKey
 from mailproxy.kube.client import KubeClient
 from mailproxy.kube.events import EventRecorder
-from mailproxy.object_key import ObjectKey
+from mailproxy.options import Options
 
 PROXY = Place("mailproxies", "mail", "mail")
 TRUST = Place("configmaps", "mail", "mail-trust")
@@ -35,11 +36,12 @@ async def _nobody_answers(*_: object) -> None:
 @asynccontextmanager
 async def running(client: KubeClient) -> AsyncIterator[None]:
     """The operator without kopf: caches, queue, workers."""
-    queue: WorkQueue[ObjectKey] = WorkQueue()
-    caches = Caches(client, queue)
-    recorder = EventRecorder(client, "test")
-    beliefs = Beliefs(_nobody_answers, queue.add)
-    reconciler = Reconciler(caches, client, recorder, lambda: datetime.now(UTC), beliefs)
+    options = Options()
+    queue: WorkQueue[ObjectKey] = WorkQueue(options)
+    caches = Caches(client, queue, options)
+    recorder = EventRecorder(client, "test", options)
+    prober = Prober(_nobody_answers, queue.add, options)
+    reconciler = Reconciler(caches, client, recorder, lambda: datetime.now(UTC), prober, options)
     engine = asyncio.gather(caches.sources.run(), run_workers(queue, WORKERS, reconciler.reconcile))
     try:
         yield
@@ -97,7 +99,7 @@ def status_of(server: FaultServer, name: str) -> Object:
     return dict(found.get("status") or {})
 
 
-def tells_of(seen: Seen, trusted: int) -> bool:
+def reports(seen: Seen, trusted: int) -> bool:
     """Whether a request writes a status with so many trusted networks."""
     return seen.path.endswith("/status") and seen.body["status"]["trustedCount"] == trusted
 
@@ -153,17 +155,17 @@ async def test_the_trust_of_all_comes_before_the_status_of_any(
         put(server, Place("mailproxies", "mail", name), {"spec": spec | {"ports": ports}})
     names.append("mail")
 
-    def all_tell(count: int) -> bool:
+    def all_report(count: int) -> bool:
         return all(status_of(server, name).get("trustedCount") == count for name in names)
 
     async with running(client):
-        await until(lambda: all_tell(2))
+        await until(lambda: all_report(2))
         before = len(server.requests)
         add_pod(server, "edge-3", "10.0.0.3")
-        await until(lambda: all_tell(3))
+        await until(lambda: all_report(3))
         applied = [seen for seen in server.requests[before:] if seen.verb == "apply"]
         trust = [n for n, seen in enumerate(applied) if seen.path.endswith("-trust")]
-        statuses = [n for n, seen in enumerate(applied) if tells_of(seen, 3)]
+        statuses = [n for n, seen in enumerate(applied) if reports(seen, 3)]
         assert len(trust) == len(statuses) == len(names)
         # What the other workers are at may still be on its way.
         assert trust[-WORKERS] < min(statuses)
@@ -193,7 +195,7 @@ async def test_one_child_that_fails_does_not_keep_the_others_from_being_applied(
         assert trusted(server) == ["10.0.0.1", "10.0.0.2"]
 
 
-async def test_mail_pods_are_poked_only_when_the_list_has_been_written(
+async def test_volumes_are_refreshed_only_when_the_list_has_been_written(
     server: FaultServer, client: KubeClient
 ) -> None:
     server.fail("apply", fault_server.status(500, "etcd is away"), forever=True)

@@ -1,21 +1,24 @@
-"""Who is looked at when, what of it is told, and that nothing goes on when nobody wants to know."""
+"""Which proxy pods are probed when, what is reported, and that no probe outlives its need."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections import defaultdict
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from ipaddress import ip_address
 from typing import Any
 
 from tests.engine.waiting import until
 
-from mailproxy.controller.probes import MAX_PROBES, Beliefs
-from mailproxy.object_key import ObjectKey
+from mailproxy.controller.probes import ProbedEdge, Prober
+from mailproxy.identity import ObjectKey
 from mailproxy.observed.addresses import Address
-from mailproxy.plan.rollout.probe_state import GRACE_SECONDS
+from mailproxy.options import Options
 from mailproxy.plan.rollout.probe_targets import Target
 
 KEY, OTHER = ObjectKey("mail", "mail"), ObjectKey("mail", "other")
 FIRST, SECOND = ip_address("10.0.0.1"), ip_address("fd00::2")
+OPTIONS = replace(Options(), max_probes=4, probe_fast_pause_seconds=0.05)
 
 
 def target(address: Address, port: int = 2143) -> dict[Address, Target]:
@@ -26,18 +29,19 @@ class Edge:
     """Proxy pods that answer as the test says, and what became known of them."""
 
     def __init__(self) -> None:
-        self.answers: dict[Address, bool | None] = {}
-        self.tries: list[tuple[Address, int]] = []
-        self.told: list[ObjectKey] = []
+        self.answers: dict[Address, bool | Exception | None] = {}
+        self.probes: list[tuple[Address, int]] = []
+        self.reported: list[ObjectKey] = []
         self.now = 1000.0
         self.open = 0
         self.most_open = 0
         self.gate = asyncio.Event()
         self.gate.set()
-        self.beliefs = Beliefs(self.probe, self.told.append, clock=lambda: self.now)
+        self.prober = Prober(self.probe, self.reported.append, OPTIONS, clock=lambda: self.now)
+        self._probed: defaultdict[ObjectKey, ProbedEdge] = defaultdict(ProbedEdge)
 
     async def probe(self, addresses: Sequence[Address], port: int, _: float) -> bool | None:
-        self.tries.append((addresses[0], port))
+        self.probes.append((addresses[0], port))
         self.open += 1
         self.most_open = max(self.open, self.most_open)
         try:
@@ -49,16 +53,28 @@ class Edge:
             raise answer
         return answer
 
-    async def next_try(self) -> None:
-        """Wait until somebody has been tried once more and that is over."""
-        count = len(self.tries)
-        await until(lambda: len(self.tries) > count and not self.open)
+    def want(self, key: ObjectKey, targets: Mapping[Address, Target], trust_hash: str) -> None:
+        """Have these targets of a MailProxy probed."""
+        self.prober.want(key, self._probed[key], targets, trust_hash)
+
+    def end(self, key: ObjectKey) -> None:
+        """Have nothing of a MailProxy probed any more."""
+        self._probed[key].end()
+
+    def accepted(self, key: ObjectKey = KEY) -> Mapping[Address, bool]:
+        """What is known of the proxy pods of a MailProxy."""
+        return self._probed[key].header_accepted
+
+    async def next_probe(self) -> None:
+        """Wait until one more probe has begun and ended."""
+        count = len(self.probes)
+        await until(lambda: len(self.probes) > count and not self.open)
 
 
 @asynccontextmanager
-async def watching() -> AsyncIterator[Edge]:
+async def probing() -> AsyncIterator[Edge]:
     edge = Edge()
-    task = asyncio.create_task(edge.beliefs.run())
+    task = asyncio.create_task(edge.prober.run())
     try:
         yield edge
         assert not task.done()
@@ -68,97 +84,102 @@ async def watching() -> AsyncIterator[Edge]:
         assert edge.open == 0
 
 
-async def test_what_is_known_is_told_once_and_only_to_those_who_asked() -> None:
-    async with watching() as edge:
+async def test_what_is_known_is_reported_once_and_only_for_its_mail_proxy() -> None:
+    async with probing() as edge:
         edge.answers = {FIRST: True, SECOND: None}
-        edge.beliefs.want(KEY, target(FIRST) | target(SECOND), "a")
-        await until(lambda: edge.told)
-        assert edge.beliefs.find(KEY) == {FIRST: True}
-        for trust_hash in "bcd":  # each makes them be tried anew
-            edge.beliefs.want(KEY, target(FIRST) | target(SECOND), trust_hash)
-            await edge.next_try()
-        assert edge.told == [KEY]
-        assert edge.beliefs.find(OTHER) == {}
+        edge.want(KEY, target(FIRST) | target(SECOND), "a")
+        await until(lambda: edge.reported)
+        assert edge.accepted() == {FIRST: True}
+        for trust_hash in "bcd":  # each has them probed again
+            edge.want(KEY, target(FIRST) | target(SECOND), trust_hash)
+            await edge.next_probe()
+        assert edge.reported == [KEY]
+        assert edge.accepted(OTHER) == {}
 
 
-async def test_refused_pod_is_tried_again_until_that_is_told_and_then_it_is_believed() -> None:
-    async with watching() as edge:
+async def test_rejected_header_is_reported_after_a_grace_and_an_accepted_one_at_once() -> None:
+    async with probing() as edge:
         edge.answers[FIRST] = False
-        edge.beliefs.want(KEY, target(FIRST), "a")
-        await edge.next_try()
-        assert edge.beliefs.find(KEY) == {}
-        edge.now += GRACE_SECONDS
-        await until(lambda: edge.told)
-        assert edge.beliefs.find(KEY) == {FIRST: False}
+        edge.want(KEY, target(FIRST), "a")
+        await edge.next_probe()
+        assert edge.accepted() == {}
+        edge.now += OPTIONS.probe_grace_seconds
+        await until(lambda: edge.reported)
+        assert edge.accepted() == {FIRST: False}
         edge.answers[FIRST] = True
-        await until(lambda: len(edge.told) == 2)
-        assert edge.beliefs.find(KEY) == {FIRST: True}
+        await until(lambda: len(edge.reported) == 2)
+        assert edge.accepted() == {FIRST: True}
 
 
-async def test_changed_list_hurries_a_try_that_would_come_minutes_later() -> None:
-    async with watching() as edge:
+async def test_changed_list_has_a_pod_probed_at_once_that_would_be_probed_minutes_later() -> None:
+    async with probing() as edge:
         edge.answers[FIRST] = True
-        edge.beliefs.want(KEY, target(FIRST), "a")
-        await until(lambda: edge.told)
-        edge.beliefs.want(KEY, target(FIRST), "a")
-        edge.beliefs.want(KEY, target(FIRST), "b")
-        await edge.next_try()
-        assert len(edge.tries) == 2
+        edge.want(KEY, target(FIRST), "a")
+        await until(lambda: edge.reported)
+        edge.want(KEY, target(FIRST), "a")
+        edge.want(KEY, target(FIRST), "b")
+        await edge.next_probe()
+        assert len(edge.probes) == 2
 
 
 async def test_new_address_or_port_is_another_pod() -> None:
-    async with watching() as edge:
+    async with probing() as edge:
         edge.answers = {FIRST: True}
-        edge.beliefs.want(KEY, target(FIRST), "a")
-        await until(lambda: edge.told)
-        edge.beliefs.want(KEY, target(SECOND), "a")
-        await until(lambda: (SECOND, 2143) in edge.tries)
-        assert edge.beliefs.find(KEY) == {}
+        edge.want(KEY, target(FIRST), "a")
+        await until(lambda: edge.reported)
+        edge.want(KEY, target(SECOND), "a")
+        await until(lambda: (SECOND, 2143) in edge.probes)
+        assert edge.accepted() == {}
         edge.answers[SECOND] = True
-        await until(lambda: len(edge.told) == 2)
+        await until(lambda: len(edge.reported) == 2)
         edge.gate.clear()
-        edge.beliefs.want(KEY, target(SECOND, 2110), "a")
-        assert edge.beliefs.find(KEY) == {}
+        edge.want(KEY, target(SECOND, 2110), "a")
+        assert edge.accepted() == {}
 
 
-async def test_nobody_is_tried_any_more_when_nobody_wants_to_know() -> None:
-    async with watching() as edge:
+async def test_pods_are_not_probed_any_more_once_they_are_not_wanted() -> None:
+    async with probing() as edge:
         edge.gate.clear()
-        edge.beliefs.want(KEY, target(FIRST), "a")
-        edge.beliefs.want(OTHER, target(FIRST), "a")
+        edge.want(KEY, target(FIRST), "a")
+        edge.want(OTHER, target(FIRST), "a")
         await until(lambda: edge.open == 2)
-        edge.beliefs.drop(KEY)
+        edge.end(KEY)
         await until(lambda: edge.open == 1)
-        edge.beliefs.want(OTHER, {}, "a")
+        edge.want(OTHER, {}, "a")
         await until(lambda: edge.open == 0)
 
 
-async def test_wishes_from_before_the_start_are_fulfilled() -> None:
+async def test_pods_that_were_wanted_before_the_start_are_probed() -> None:
     edge = Edge()
-    edge.answers[FIRST] = True
-    edge.beliefs.want(KEY, target(FIRST), "a")
-    task = asyncio.create_task(edge.beliefs.run())
-    await until(lambda: edge.told)
+    edge.answers = {FIRST: True, SECOND: True}
+    edge.want(KEY, target(FIRST), "a")
+    edge.want(OTHER, target(SECOND), "a")
+    edge.end(OTHER)
+    task = asyncio.create_task(edge.prober.run())
+    await until(lambda: edge.reported)
     task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert edge.probes == [(FIRST, 2143)]
 
 
-async def test_many_pods_are_tried_a_few_at_a_time() -> None:
-    async with watching() as edge:
+async def test_many_pods_are_probed_a_few_at_a_time() -> None:
+    async with probing() as edge:
         edge.gate.clear()
-        addresses = [ip_address(f"10.0.1.{number}") for number in range(3 * MAX_PROBES)]
+        most = OPTIONS.max_probes
+        addresses = [ip_address(f"10.0.1.{number}") for number in range(3 * most)]
         edge.answers = dict.fromkeys(addresses, True)
-        edge.beliefs.want(KEY, {a: Target((a,), 2143) for a in addresses}, "a")
-        await until(lambda: edge.open == MAX_PROBES)
+        edge.want(KEY, {a: Target((a,), 2143) for a in addresses}, "a")
+        await until(lambda: edge.open == most)
         edge.gate.set()
-        await until(lambda: len(edge.beliefs.find(KEY)) == len(addresses))
-        assert edge.most_open == MAX_PROBES
+        await until(lambda: len(edge.accepted()) == len(addresses))
+        assert edge.most_open == most
 
 
 async def test_bug_in_a_probe_ends_neither_the_operator_nor_the_probes(caplog: Any) -> None:
-    async with watching() as edge:
-        edge.answers[FIRST] = ValueError("a bug")  # type: ignore[assignment]
-        edge.beliefs.want(KEY, target(FIRST), "a")
-        await edge.next_try()
+    async with probing() as edge:
+        edge.answers[FIRST] = ValueError("a bug")
+        edge.want(KEY, target(FIRST), "a")
+        await edge.next_probe()
         edge.answers[FIRST] = True
-        await until(lambda: edge.told)
+        await until(lambda: edge.reported)
         assert "a bug" in caplog.text

@@ -4,7 +4,7 @@ from tests.engine.watched import A, B, C, running, watching
 
 
 @pytest.mark.usefixtures("filled")
-async def test_the_first_list_tells_each_object_and_then_that_it_is_synced(client):
+async def test_the_first_list_reports_each_object_and_then_that_it_is_synced(client):
     async with running(client) as watched:
         await watched.reflector.wait_synced()
         assert watched.sizes == {"a": 1, "b": 2}
@@ -32,7 +32,7 @@ async def test_selectors_and_namespace_are_the_servers_work(filled, client):
         await until(lambda: watched.sizes == {})
 
 
-async def test_only_a_real_change_is_told(filled, client):
+async def test_only_a_real_change_is_reported(filled, client):
     async with watching(filled, client) as watched:
         filled.put("a", size=1, colour="not looked at")
         filled.put("b", size=3)

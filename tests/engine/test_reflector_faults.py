@@ -3,7 +3,7 @@ from tests.engine.fault_server import empty_stream, hang, hang_up, not_served, s
 from tests.engine.waiting import until
 from tests.engine.watched import A, B, C, running, watching
 
-from mailproxy.kube import transport
+from mailproxy.options import Options
 
 TOO_LARGE = status(504, "Too large resource version", retry_after=1)
 
@@ -51,7 +51,8 @@ async def test_a_stream_cut_within_an_event_goes_on_where_it_was(filled, client)
 
 
 async def test_a_half_open_stream_leads_to_a_new_list(filled, client):
-    async with watching(filled, client, idle=0.1) as watched:
+    options = Options(watch_idle_seconds=0.1)
+    async with watching(filled, client, options=options) as watched:
         filled.stall_streams()
         filled.remove("b")
         await until(lambda: watched.sizes == {"a": 1})
@@ -76,7 +77,7 @@ async def test_a_server_ahead_of_its_cache_is_asked_again_after_its_own_wait(fil
         assert 1 < watched.time.waits[0] < 1.5
 
 
-async def test_server_errors_back_off_are_told_once_they_repeat_and_heal(filled, client):
+async def test_server_errors_back_off_are_reported_once_they_repeat_and_heal(filled, client):
     async with watching(filled, client) as watched:
         filled.fail("watch", status(500, "etcd is away"), forever=True)
         filled.end_streams()
@@ -111,8 +112,8 @@ async def test_an_error_event_backs_off_and_keeps_the_version(filled, client):
 
 
 @pytest.mark.parametrize("verb", ["list", "watch"])
-async def test_a_server_that_does_not_answer_is_asked_again(filled, client, verb, monkeypatch):
-    monkeypatch.setattr(transport, "REQUEST_SECONDS", 0.2)
+@pytest.mark.parametrize("options", [Options(request_seconds=0.2)], ids=[""])
+async def test_a_server_that_does_not_answer_is_asked_again(filled, client, verb):
     filled.fail(verb, hang)
     async with watching(filled, client) as watched:
         filled.put("c", size=3)
@@ -149,7 +150,7 @@ async def test_a_404_of_some_proxy_empties_nothing(filled, client):
 
 
 @pytest.mark.parametrize("verb", ["list", "watch"])
-async def test_a_missing_right_is_told_at_once_and_heals_when_granted(filled, client, verb):
+async def test_a_missing_right_is_reported_at_once_and_heals_when_granted(filled, client, verb):
     filled.fail(verb, status(403, 'cannot list resource "widgets"'), forever=True)
     async with running(client) as watched:
         await until(lambda: filled.count(verb) > 3)
@@ -160,7 +161,7 @@ async def test_a_missing_right_is_told_at_once_and_heals_when_granted(filled, cl
         assert watched.sizes == {"a": 1, "b": 2}
 
 
-async def test_an_object_that_cannot_be_projected_is_told_and_heals(filled, client):
+async def test_an_object_that_cannot_be_projected_is_reported_and_heals(filled, client):
     async with watching(filled, client) as watched:
         filled.put("b")  # without a size
         await until(lambda: watched.reflector.error == "'size'")

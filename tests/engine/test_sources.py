@@ -8,10 +8,10 @@ from tests.engine.fault_server import not_served, status
 from tests.engine.waiting import VirtualTime, until
 
 from mailproxy.engine.sources import Sources, Watch
+from mailproxy.identity import ObjectKey, Resource
 from mailproxy.kube.client import KubeClient
 from mailproxy.kube.reflector import Pace
-from mailproxy.kube.resource import Resource
-from mailproxy.object_key import ObjectKey
+from mailproxy.options import Options
 
 WIDGETS = Resource("example.dev", "v1", "widgets", "Widget")
 GEARS = Resource("example.dev", "v1", "gears", "Gear")
@@ -25,15 +25,16 @@ A = ObjectKey("ns", "a")
 class Sourced:
     """Sources that run, and whom they have triggered since the last look."""
 
-    def __init__(self, client: KubeClient, grace_seconds: float) -> None:
+    def __init__(self, client: KubeClient, keep_seconds: float) -> None:
         self.triggered: list[str] = []
         time = VirtualTime()
+        options = Options(watch_keep_seconds=keep_seconds)
         self.sources: Sources[str] = Sources(
             client,
             {WIDGETS: lambda item: {"size": item.get("size"), **item["metadata"]["labels"]}},
             self.triggered.append,
-            grace_seconds=grace_seconds,
-            pace=Pace(clock=time.clock, sleep=time.sleep),
+            options,
+            pace=Pace(options, time.clock, time.sleep),
         )
 
     async def want(self, owner: str, *watches: Watch) -> None:
@@ -42,7 +43,7 @@ class Sourced:
         for watch in watches:
             await self.sources.get(watch).wait_synced()
 
-    async def outlive_grace(self) -> None:
+    async def outlive_unwanted(self) -> None:
         """Return when a stream that is dropped now has ended: those dropped before have, too."""
         witness = Watch(WIDGETS, label_selector="tier=witness")
         await self.want("witness", witness)
@@ -56,8 +57,8 @@ class Sourced:
 
 
 @asynccontextmanager
-async def running(client: KubeClient, grace_seconds: float = 0.01) -> AsyncIterator[Sourced]:
-    sourced = Sourced(client, grace_seconds)
+async def running(client: KubeClient, keep_seconds: float = 0.01) -> AsyncIterator[Sourced]:
+    sourced = Sourced(client, keep_seconds)
     task = asyncio.create_task(sourced.sources.run())
     try:
         await asyncio.sleep(0)
@@ -107,7 +108,7 @@ async def test_a_stream_lives_until_its_last_owner_drops_it(filled, client):
         await sourced.want("y", EDGE)
         await until(lambda: filled.streams)
         sourced.sources.drop("x")
-        await sourced.outlive_grace()
+        await sourced.outlive_unwanted()
         assert filled.streams
         sourced.sources.drop("y")
         await until(lambda: not filled.streams)
@@ -117,7 +118,7 @@ async def test_a_stream_lives_until_its_last_owner_drops_it(filled, client):
 
 
 async def test_a_stream_that_nobody_wants_lives_on_for_a_while(filled, client):
-    async with running(client, grace_seconds=60) as sourced:
+    async with running(client, keep_seconds=60) as sourced:
         await sourced.want("x", EDGE)
         await until(lambda: filled.streams)
         sourced.sources.drop("x")
@@ -127,14 +128,14 @@ async def test_a_stream_that_nobody_wants_lives_on_for_a_while(filled, client):
 
 
 async def test_a_stream_dropped_and_wanted_again_goes_on(filled, client):
-    async with running(client, grace_seconds=0.02) as sourced:
+    async with running(client, keep_seconds=0.02) as sourced:
         await sourced.want("x", EDGE)
         await until(lambda: filled.streams)
         reflector = sourced.sources.get(EDGE)
         sourced.sources.drop("x")
         await sourced.want("y", EDGE)
         requests = filled.count()
-        await sourced.outlive_grace()
+        await sourced.outlive_unwanted()
         assert sourced.sources.get(EDGE) is reflector
         assert filled.count() == requests + 2  # of the witness alone
 
@@ -150,7 +151,7 @@ async def test_a_new_set_starts_what_is_new_and_ends_what_is_not_in_it(filled, c
 
 
 async def test_what_is_wanted_before_the_start_starts_with_it(filled, client):
-    sourced = Sourced(client, grace_seconds=0.01)
+    sourced = Sourced(client, keep_seconds=0.01)
     sourced.sources.want("x", [EDGE, OTHERS])
     sourced.sources.want("x", [EDGE])
     task = asyncio.create_task(sourced.sources.run())
@@ -174,7 +175,7 @@ async def test_a_follower_gets_the_values_before_and_after(filled, client):
 
 
 @pytest.mark.usefixtures("filled")
-async def test_a_late_follower_is_told_what_is_there_already(client):
+async def test_a_late_follower_gets_what_is_there_already(client):
     seen: list[tuple[Any, ...]] = []
     async with running(client) as sourced:
         await sourced.want("x", EDGE)
@@ -188,7 +189,7 @@ async def test_a_followed_stream_does_not_end_with_its_owners(filled, client):
         await sourced.want("x", EDGE)
         await until(lambda: filled.streams)
         sourced.sources.drop("x")
-        await sourced.outlive_grace()
+        await sourced.outlive_unwanted()
         assert filled.streams
 
 
@@ -230,7 +231,7 @@ async def test_a_crash_of_one_reflector_is_not_swallowed(filled, client):
         raise ZeroDivisionError
 
     filled.fail("list", status(403), forever=True)
-    sourced = Sourced(client, grace_seconds=0.01)
+    sourced = Sourced(client, keep_seconds=0.01)
     sourced.sources.follow(EDGE, lambda *_: None, on_sync=crash)
     sourced.sources.want("x", [OTHERS])
     with pytest.raises(ExceptionGroup) as caught:

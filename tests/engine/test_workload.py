@@ -9,15 +9,17 @@ from tests.engine.fault_server import FaultServer, status
 from tests.engine.object_store import Object, Place
 from tests.engine.waiting import until
 
-from mailproxy.api.mailproxy import MailProxy
-from mailproxy.controller import workload as wiring
+from mailproxy.controller.memory import Memories
+from mailproxy.controller.step import Pass
 from mailproxy.controller.workload import Wirer
+from mailproxy.identity import ObjectKey, ObjectRef
 from mailproxy.kube.client import KubeClient
 from mailproxy.kube.errors import Conflict
-from mailproxy.object_key import ObjectKey
 from mailproxy.observed.child import Child
+from mailproxy.observed.mail_proxy import read_proxy
 from mailproxy.observed.workload import read_workload
 from mailproxy.observed.world import World
+from mailproxy.options import Options
 from mailproxy.plan.build import build_plan
 
 KEY = ObjectKey("mail", "mail")
@@ -36,8 +38,13 @@ def put_workload(server: FaultServer, *, wired: bool, consents: bool = True) -> 
     return new
 
 
+def start_wirer(client: KubeClient, options: Options | None = None) -> Wirer:
+    """The step of an operator that has just started."""
+    return Wirer(client, Memories(), options or Options())
+
+
 async def search(wirer: Wirer) -> list[ObjectKey]:
-    """What the first look finds."""
+    """What the first search finds."""
     found: list[ObjectKey] = []
     task = asyncio.create_task(wirer.search(found.append))
     await until(lambda: bool(found))
@@ -50,7 +57,7 @@ async def test_leftover_is_taken_out_only_when_its_mail_proxy_is_really_gone(
 ) -> None:
     put_workload(server, wired=True)
     server.change(PROXY, {"spec": {}})
-    wirer = Wirer(client)
+    wirer = start_wirer(client)
     assert await search(wirer) == [KEY]
     await wirer.withdraw_all(KEY)  # as for an event that came before the cache had it
     assert server.count("apply") == 0
@@ -71,40 +78,41 @@ async def test_workload_that_only_bears_the_label_is_left_alone(
     other = Place("statefulsets", "mail", "dms")
     labels = {"mailproxy.dev/wired-by": "other"}
     server.change(other, {"metadata": {"labels": labels, "managedFields": OWNED}})
-    wirer = Wirer(client)
+    wirer = start_wirer(client)
     assert await search(wirer) == [ObjectKey("mail", "other")]
     await wirer.withdraw_all(KEY)
     assert server.count("apply") == 0
 
 
-async def test_missing_right_to_look_is_quiet(
+async def test_search_without_the_right_to_it_logs_nothing(
     server: FaultServer,
     client: KubeClient,
     caplog: pytest.LogCaptureFixture,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(wiring, "SEARCH_SECONDS", (0, 0))
     server.fail("list", status(403), forever=True)
-    task = asyncio.create_task(Wirer(client).search(lambda _: pytest.fail("found something")))
+    options = Options(workload_search_min_seconds=0, workload_search_max_seconds=0)
+    wirer = start_wirer(client, options)
+    task = asyncio.create_task(wirer.search(lambda _: pytest.fail("found something")))
     await until(lambda: server.count("list") >= 5)  # the third round: the first is over
     task.cancel()
     assert [r for r in caplog.records if r.levelno >= logging.INFO] == []
 
 
-async def test_consent_that_is_taken_back_between_look_and_write_is_heeded(
+async def test_consent_that_is_taken_back_between_read_and_write_is_respected(
     server: FaultServer, client: KubeClient
 ) -> None:
     consenting = put_workload(server, wired=False)
     selector = {"matchLabels": {"app": "mail"}}
     mail_server = {"podSelector": selector, "workloadRef": {"name": "dms"}, "wiring": "Inject"}
-    proxy = MailProxy.model_validate(
+    stored = read_proxy(
         {
-            "metadata": {"name": "mail", "namespace": "mail", "uid": "u"},
+            "metadata": {"name": "mail", "namespace": "mail", "uid": "u", "resourceVersion": "1"},
             "spec": {"hostname": "mail.example.com", "mailServer": mail_server},
         }
     )
+    assert stored.proxy
     children = {
-        ("ConfigMap", name): Child("ConfigMap", name, "u", "1", "u")
+        ObjectRef("ConfigMap", name): Child("ConfigMap", name, "u", "1", "u")
         for name in ("mail-overrides", "mail-trust")
     }
     workload = read_workload(consenting, "Deployment")
@@ -115,10 +123,15 @@ async def test_consent_that_is_taken_back_between_look_and_write_is_heeded(
         return web.json_response(consenting)
 
     server.fail("get", answer_late)
+    memories = Memories()
+    wirer, plan = Wirer(client, memories, Options()), build_plan(stored.proxy, world)
+    current = Pass(stored, stored.proxy, world, plan, memories.get(KEY), again_in=300)
     with pytest.raises(Conflict):
-        await Wirer(client).apply(proxy, world, build_plan(proxy, world))
+        await wirer.run(current)
     assert server.store.objects[DEPLOYMENT] == now
     assert server.count("apply") == 1
-    (problem,) = await Wirer(client).apply(proxy, world, build_plan(proxy, world))
-    assert problem.reason == "WiringNotAllowed"
+    assert current.failures == []
+    await wirer.run(current)
+    (failure,) = current.failures
+    assert failure.reason == "WiringNotAllowed"
     assert server.count("apply") == 1

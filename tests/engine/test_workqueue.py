@@ -6,6 +6,7 @@ from tests.engine.waiting import until
 
 from mailproxy.engine.workqueue import QueueClosed, Result, WorkQueue, run_workers
 from mailproxy.kube.errors import TransientError
+from mailproxy.options import Options
 
 
 def due_in(queue: WorkQueue[str], loop: FakeLoop, seconds: float) -> bool:
@@ -23,7 +24,7 @@ def loop() -> FakeLoop:
 
 @pytest.fixture
 def queue(loop: FakeLoop) -> WorkQueue[str]:
-    return WorkQueue(loop, chance=lambda: 0.0)
+    return WorkQueue(Options(), loop, chance=lambda: 0.0)
 
 
 def test_keys_come_once_and_in_order(queue):
@@ -75,6 +76,15 @@ def test_retries_wait_twice_as_long_each_time_up_to_five_minutes(queue, loop):
         queue.done(take(queue))
 
 
+def test_retries_wait_as_long_as_the_options_say(loop):
+    options = Options(retry_min_seconds=2, retry_max_seconds=5)
+    queue: WorkQueue[str] = WorkQueue(options, loop, chance=lambda: 0.0)
+    for wait in [2, 4, 5, 5]:
+        queue.retry("a")
+        assert due_in(queue, loop, wait)
+        queue.done(take(queue))
+
+
 def test_many_retries_do_not_overflow(queue, loop):
     for _ in range(5000):
         queue.retry("a")
@@ -83,7 +93,7 @@ def test_many_retries_do_not_overflow(queue, loop):
 
 
 def test_chance_lengthens_a_wait_by_at_most_half(loop):
-    queue: WorkQueue[str] = WorkQueue(loop, chance=lambda: 1.0)
+    queue: WorkQueue[str] = WorkQueue(Options(), loop, chance=lambda: 1.0)
     queue.retry("a")
     assert due_in(queue, loop, 0.375)
 

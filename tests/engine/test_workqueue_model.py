@@ -11,6 +11,7 @@ from tests.engine.waiting import until
 
 from mailproxy.engine.workqueue import Result, WorkQueue, run_workers
 from mailproxy.kube.errors import TransientError
+from mailproxy.options import Options
 
 
 class AgainstAModel(RuleBasedStateMachine):
@@ -22,7 +23,7 @@ class AgainstAModel(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.loop = FakeLoop()
-        self.queue: WorkQueue[str] = WorkQueue(self.loop, chance=lambda: 0.0)
+        self.queue: WorkQueue[str] = WorkQueue(Options(), self.loop, chance=lambda: 0.0)
         self.ready: list[str] = []
         self.running: dict[str, bool] = {}
         self.due: dict[str, float] = {}
@@ -101,7 +102,7 @@ def test_every_change_is_seen_by_a_run_that_started_after_it(seed):
 
 
 async def _change_at_random(chance: random.Random) -> None:
-    queue: WorkQueue[int] = WorkQueue(chance=lambda: 0.0)
+    queue: WorkQueue[int] = WorkQueue(Options(), chance=lambda: 0.0)
     changed: Counter[int] = Counter()
     seen: Counter[int] = Counter()
     running: set[int] = set()

@@ -1,4 +1,8 @@
-"""One real control plane for all integration tests of a session, and a namespace for each test."""
+"""One control plane and one operator for nearly all tests; a namespace for each test.
+
+A test may stop the operator and restart the API server: the next one that needs them waits. What
+would last, such as a missing CRD or other rights, has a control plane of its own.
+"""
 
 import secrets
 from collections.abc import Iterator
@@ -7,12 +11,13 @@ from pathlib import Path
 import pytest
 
 from tests.controlplane.api import Api
+from tests.controlplane.audit import AuditLog
 from tests.controlplane.binaries import Binaries, ToolError
 from tests.controlplane.crds import mailproxy_crd, traefik_crds
-from tests.controlplane.edge import create_namespace
+from tests.controlplane.edge import create_namespace, delete_namespace
 from tests.controlplane.server import ControlPlane
+from tests.integration.cluster import Cluster, Installation, install_all, run_cluster
 from tests.integration.scene import Scene
-from tests.integration.stage import Stage
 from tests.operator_process import OperatorProcess
 
 TOOLS_ERROR = pytest.StashKey[ToolError]()
@@ -48,21 +53,39 @@ def binaries(pytestconfig: pytest.Config) -> Binaries:
 
 
 @pytest.fixture(scope="session")
-def control_plane(
+def shared_cluster(
     binaries: Binaries, pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[ControlPlane]:
-    """Running, with Traefik's CRDs and ours; a test that restarts it waits until it is back."""
-    directory = tmp_path_factory.mktemp("control-plane")
+) -> Iterator[Cluster]:
+    """Of all tests that need none of their own."""
+    directory = tmp_path_factory.mktemp("shared")
     pytestconfig.stash[DIRECTORY] = directory
-    crds = [*traefik_crds(), mailproxy_crd()]
-    with ControlPlane(directory, binaries=binaries, crds=crds) as running:
-        yield running
+    with run_cluster(directory, [*traefik_crds(), mailproxy_crd()], binaries) as cluster:
+        yield cluster
 
 
 @pytest.fixture(scope="session")
-def api(control_plane: ControlPlane) -> Api:
+def control_plane(shared_cluster: Cluster) -> ControlPlane:
+    """Running, with Traefik's CRDs and ours; a test that restarts it waits until it is back."""
+    return shared_cluster.plane
+
+
+@pytest.fixture(scope="session")
+def api(shared_cluster: Cluster) -> Api:
     """The administrator's client."""
-    return Api(control_plane.kubeconfig)
+    return shared_cluster.api
+
+
+@pytest.fixture(scope="session")
+def audit(shared_cluster: Cluster) -> AuditLog:
+    """What the operator has asked the API server for."""
+    return shared_cluster.audit
+
+
+@pytest.fixture
+def operator(shared_cluster: Cluster) -> OperatorProcess:
+    """Running; a test that stops it may leave it so."""
+    shared_cluster.operator.ensure_running()
+    return shared_cluster.operator
 
 
 @pytest.fixture
@@ -71,28 +94,21 @@ def namespace(api: Api) -> Iterator[str]:
     name = f"test-{secrets.token_hex(4)}"
     create_namespace(api, name)
     yield name
-    api.delete("Namespace", name)
-
-
-@pytest.fixture(scope="session")
-def operator(control_plane: ControlPlane) -> Iterator[OperatorProcess]:
-    """One operator for all tests that do not disturb it."""
-    process = OperatorProcess(control_plane.kubeconfig, control_plane.logs / "operator.log")
-    with process:
-        yield process
-    assert "Traceback" not in process.log, process.log
+    delete_namespace(api, name)
 
 
 @pytest.fixture
 def scene(api: Api, operator: OperatorProcess) -> Iterator[Scene]:  # noqa: ARG001 - it must run
-    """An edge and a mail server in namespaces of their own, beside the session's operator."""
+    """An edge and a mail server in namespaces of their own."""
     scene = Scene(api)
     yield scene
     scene.tear_down()
 
 
-@pytest.fixture
-def stage(binaries: Binaries, tmp_path: Path) -> Iterator[Stage]:
-    """A control plane and an operator of the test's own, for what would disturb others."""
-    with Stage(tmp_path, binaries) as stage:
-        yield stage
+@pytest.fixture(scope="session")
+def installed(
+    binaries: Binaries, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Installation]:
+    """Another control plane, where mailproxy is installed with all components."""
+    with install_all(binaries, tmp_path_factory.mktemp("installed")) as installation:
+        yield installation

@@ -1,10 +1,10 @@
-"""What a test plays with: an edge and a mail server in namespaces of their own, and MailProxies."""
+"""What a test works with: an edge and a mail server in namespaces of their own, and MailProxies."""
 
 import secrets
 from collections.abc import Sequence
 from typing import Any
 
-from tests.controlplane.api import Api, ApiStatus, Manifest, wait_for
+from tests.controlplane.api import Api, ApiStatus, Manifest, list_path, wait_for
 from tests.controlplane.conditions import find_condition
 from tests.controlplane.edge import (
     ALL_SERVICES,
@@ -13,6 +13,7 @@ from tests.controlplane.edge import (
     create_node,
     create_proxy_pod,
     create_traefik_service,
+    delete_namespace,
     delete_pod,
 )
 
@@ -32,9 +33,10 @@ class Scene:
         ensure_node(api, NODE)
 
     def tear_down(self) -> None:
-        """Ask for the end of both namespaces, without waiting for it."""
+        """Ask for the end of both namespaces; MailProxies first, so that nothing follows a pod."""
+        self.api.request("DELETE", list_path("MailProxy", self.mail))
         for namespace in (self.edge, self.mail):
-            self.api.delete("Namespace", namespace)
+            delete_namespace(self.api, namespace)
 
     def add_edge(self, *ips: str, services: Sequence[str] = ALL_SERVICES) -> None:
         """Traefik's Service, and a ready proxy pod for each address: `traefik-0`, `traefik-1`..."""
@@ -60,7 +62,7 @@ class Scene:
         minimum = {
             "hostname": "mail.example.com",
             "edge": edge,
-            "probe": "Disabled",  # who is at the addresses of these pods is not ours to ask
+            "probe": "Disabled",  # these addresses may belong to other machines
             "mailServer": {
                 "podSelector": {"matchLabels": {"app.kubernetes.io/name": "docker-mailserver"}}
             },

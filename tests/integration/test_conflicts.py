@@ -1,4 +1,4 @@
-"""Several MailProxies that want the same: the oldest has it, and nobody loses what works."""
+"""Several MailProxies that claim the same: the oldest has it, and what works goes on working."""
 
 from tests.controlplane.api import wait_for
 from tests.integration.scene import SETTLE_SECONDS, Scene
@@ -6,7 +6,7 @@ from tests.integration.scene import SETTLE_SECONDS, Scene
 OTHER = {"podSelector": {"matchLabels": {"app": "other"}}}
 
 
-def test_the_older_one_keeps_the_entry_point_and_the_younger_is_told(scene: Scene) -> None:
+def test_oldest_keeps_the_entry_point_and_the_newer_reports_the_conflict(scene: Scene) -> None:
     scene.add_all()
     versions = scene.versions()
     scene.apply("newer", mailServer=OTHER)
@@ -18,7 +18,7 @@ def test_the_older_one_keeps_the_entry_point_and_the_younger_is_told(scene: Scen
     assert scene.condition("Ready")["status"] == "True"
 
 
-def test_the_younger_one_takes_over_when_the_older_goes(scene: Scene) -> None:
+def test_newer_gets_the_entry_point_when_the_oldest_is_deleted(scene: Scene) -> None:
     scene.add_all()
     scene.apply("newer")
     scene.wait_for_condition("Accepted", "False", "Conflict", name="newer")
@@ -31,7 +31,7 @@ def test_the_younger_one_takes_over_when_the_older_goes(scene: Scene) -> None:
     )
 
 
-def test_an_edit_into_a_conflict_keeps_what_works(scene: Scene) -> None:
+def test_edit_into_a_conflict_keeps_what_works(scene: Scene) -> None:
     scene.add_edge("10.1.0.1")
     scene.add_mail_server()
     scene.apply(ports=[{"name": "smtp"}])
@@ -58,7 +58,7 @@ def test_host_names_share_an_entry_point_with_implicit_tls(scene: Scene) -> None
     wait_for(lambda: ("IngressRouteTCP", "two-imaps") in scene.children(), SETTLE_SECONDS)
 
 
-def test_a_missing_entry_point_is_named_with_its_remedy_and_found_later(scene: Scene) -> None:
+def test_missing_entry_point_is_reported_with_its_fix_and_found_later(scene: Scene) -> None:
     scene.add_edge("10.1.0.1", services=["smtp", "submission", "submissions", "imap"])
     scene.add_mail_server()
     scene.apply()
@@ -77,7 +77,7 @@ def test_a_missing_entry_point_is_named_with_its_remedy_and_found_later(scene: S
     assert route["spec"]["entryPoints"] == ["imaps"]
 
 
-def test_the_broken_traefik_is_refused_by_name(scene: Scene) -> None:
+def test_broken_traefik_version_is_reported(scene: Scene) -> None:
     scene.add_edge()
     scene.add_mail_server()
     scene.add_proxy_pod("traefik-0", "10.1.0.1", image="docker.io/library/traefik:v3.5.2")

@@ -38,9 +38,7 @@ def test_server_says_the_version_of_its_binary(api: Api, binaries: Binaries) -> 
     assert f"Kubernetes {api.request('GET', '/version')['gitVersion']}" == printed.strip()
 
 
-def test_ready_pod_becomes_an_endpoint_on_the_port_of_its_name(
-    api: Api, namespace: str, node: str
-) -> None:
+def test_ready_pod_is_an_endpoint_on_its_named_port(api: Api, namespace: str, node: str) -> None:
     chosen = ["submission", "submissions"]
     edge.create_traefik_service(api, namespace=namespace, services=chosen)
     edge.create_proxy_pod(api, "proxy", ["10.244.1.2"], node, namespace=namespace, services=chosen)
@@ -48,7 +46,7 @@ def test_ready_pod_becomes_an_endpoint_on_the_port_of_its_name(
     assert ports == {"mail-submission": 2587, "submissions": 2465}
 
 
-def test_deleted_pod_is_an_endpoint_no_more(api: Api, namespace: str, node: str) -> None:
+def test_deleted_pod_is_no_endpoint(api: Api, namespace: str, node: str) -> None:
     edge.create_traefik_service(api, namespace=namespace)
     for name, ip in [("old", "10.244.1.2"), ("new", "10.244.1.3")]:
         edge.create_proxy_pod(api, name, [ip], node, namespace=namespace)

@@ -51,7 +51,7 @@ def explain(control_plane: ControlPlane) -> Explain:
 
 
 @pytest.mark.parametrize("path", OBJECTS)
-def test_explain_tells_about_every_field(explain: Explain, path: str) -> None:
+def test_explain_describes_every_field(explain: Explain, path: str) -> None:
     text = join_lines(explain(path))
     assert "<no description>" not in text
     for name, field in OBJECTS[path].items():
@@ -88,7 +88,7 @@ def test_committed_file_is_what_the_command_prints(capsys: pytest.CaptureFixture
 
 
 @pytest.mark.parametrize("name", ["mxp", "mail", "mailproxy", "mailproxies.mailproxy.dev"])
-def test_kubectl_knows_it_by(
+def test_kubectl_accepts_the_name(
     control_plane: ControlPlane, api: Api, namespace: str, name: str
 ) -> None:
     manifest = build_proxy()

@@ -15,7 +15,7 @@ from mailproxy.api.base import RULES_KEY
 from mailproxy.api.mailproxy import MailProxy, describe_errors
 from tests.controlplane.api import Api, ApiStatus, Manifest, list_path
 from tests.controlplane.crds import mailproxy_crd
-from tests.controlplane.edge import create_namespace
+from tests.controlplane.edge import create_namespace, delete_namespace
 from tests.controlplane.server import ControlPlane
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "manifests" / "examples"
@@ -156,7 +156,7 @@ def applied(control_plane: ControlPlane, api: Api) -> Iterator[Applied]:
         control_plane.run_kubectl("apply", *files).stdout.splitlines(),
         find_diff(control_plane, files),
     )
-    api.delete("Namespace", namespace)
+    delete_namespace(api, namespace)
 
 
 @for_each_valid
@@ -167,6 +167,6 @@ def test_applying_a_valid_example_again_changes_nothing(applied: Applied, path: 
 
 
 @for_each_valid
-def test_diff_of_an_applied_example_is_quiet(applied: Applied, path: Path) -> None:
+def test_diff_of_an_applied_example_is_empty(applied: Applied, path: Path) -> None:
     assert f".{read_example(path)['metadata']['name']}" not in applied.diff.stdout
     assert (applied.diff.returncode, applied.diff.stderr) == (0, "")

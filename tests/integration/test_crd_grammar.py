@@ -105,7 +105,7 @@ def find_model_complaints(texts: list[str]) -> dict[int, list[str]]:
 
 @quickly
 @given(texts=st.lists(networks, min_size=8, max_size=32))
-def test_rules_of_networks_judge_alike(api: Api, texts: list[str]) -> None:
+def test_rules_of_networks_give_the_same_verdict(api: Api, texts: list[str]) -> None:
     by_model = find_model_complaints(texts)
     assert find_server_complaints(api, texts) == by_model
     assert find_fields(find_model_refusal(build_proxy(trust={"networks": texts}))) == {
@@ -140,20 +140,20 @@ hostnames = st.one_of(
 
 @quickly
 @given(hostname=hostnames)
-def test_hostnames_are_judged_alike(api: Api, hostname: str) -> None:
+def test_hostnames_get_the_same_verdict_from_both(api: Api, hostname: str) -> None:
     assert_both_say_the_same(api, build_proxy(hostname=hostname))
 
 
 @quickly
 @given(texts=st.lists(near_names | rough_texts, min_size=1, max_size=8))
-def test_entry_points_are_judged_alike(api: Api, texts: list[str]) -> None:
+def test_entry_points_get_the_same_verdict_from_both(api: Api, texts: list[str]) -> None:
     ports = [{"name": n, "entryPoint": text} for n, text in zip(PortName, texts, strict=False)]
     assert_both_say_the_same(api, build_proxy(ports=ports))
 
 
 @quickly
 @given(key=label_keys, value=near_names | rough_texts)
-def test_labels_are_judged_alike(api: Api, key: str, value: str) -> None:
+def test_labels_get_the_same_verdict_from_both(api: Api, key: str, value: str) -> None:
     manifest = build_proxy(mailServer={"podSelector": {"matchLabels": {key: value} | LABELS}})
     # Only whether: keys may hold whatever a field's path is made of.
     assert bool(find_server_refusal(api, manifest)) == bool(find_model_refusal(manifest))
@@ -161,14 +161,14 @@ def test_labels_are_judged_alike(api: Api, key: str, value: str) -> None:
 
 @quickly
 @given(name=near_names | rough_texts | st.sampled_from(["mail-overrides", "mail-trust", "a.b-c"]))
-def test_names_of_config_maps_are_judged_alike(api: Api, name: str) -> None:
+def test_names_of_config_maps_get_the_same_verdict_from_both(api: Api, name: str) -> None:
     selector = {"podSelector": {"matchLabels": LABELS}}
     assert_both_say_the_same(api, build_proxy(mailServer=selector | {"overridesFrom": name}))
 
 
 @quickly
 @given(name=near_names, length=st.integers(1, MAX_NAME_LENGTH + 2))
-def test_names_are_judged_alike(api: Api, name: str, length: int) -> None:
+def test_names_get_the_same_verdict_from_both(api: Api, name: str, length: int) -> None:
     manifest = build_proxy((name * length)[:length])
     by_server, by_model = find_server_refusal(api, manifest), find_model_refusal(manifest)
     assert find_fields(by_server) == find_fields(by_model)
@@ -228,13 +228,15 @@ anything = st.sampled_from([None, True, 0, 1, 1.0, 1.5, "", "1", "true", "2", []
 
 @quickly
 @given(spec=specs)
-def test_specs_of_right_types_are_judged_alike(api: Api, spec: dict[str, Any]) -> None:
+def test_specs_of_valid_types_get_the_same_verdict_from_both(
+    api: Api, spec: dict[str, Any]
+) -> None:
     assert_both_say_the_same(api, build_proxy(**spec))
 
 
 @quickly
 @given(spec=specs, position=st.integers(0, 40), value=anything)
-def test_specs_with_one_odd_value_are_judged_alike(
+def test_specs_with_one_odd_value_get_the_same_verdict_from_both(
     api: Api, spec: dict[str, Any], position: int, value: Any
 ) -> None:
     whole = build_proxy(**spec)["spec"]

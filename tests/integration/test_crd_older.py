@@ -56,10 +56,10 @@ def proxy(older_api: Api) -> Iterator[str]:
 def build_status(**changes: Any) -> Manifest:
     stamp = "2026-01-02T03:04:05Z"
     ready = {"type": "Ready", "status": "False", "reason": "EntryPointMissing"}
-    told = {"message": "add it", "observedGeneration": 1, "lastTransitionTime": stamp}
+    rest = {"message": "add it", "observedGeneration": 1, "lastTransitionTime": stamp}
     status: Manifest = {
         "observedGeneration": 1,
-        "conditions": [ready | told],
+        "conditions": [ready | rest],
         "edge": "traefik/traefik",
         "traefikVersion": "3.7.9",
         "proxies": [],
@@ -74,7 +74,7 @@ def build_status(**changes: Any) -> Manifest:
 # The rules
 
 
-def test_older_server_finds_no_fault_with_the_crd(older_api: Api) -> None:
+def test_older_server_establishes_the_crd(older_api: Api) -> None:
     version = older_api.request("GET", "/version")
     assert f"{version['emulationMajor']}.{version['emulationMinor']}" == EMULATED
 
@@ -88,12 +88,12 @@ def test_older_server_finds_no_fault_with_the_crd(older_api: Api) -> None:
 
 
 @for_each_valid
-def test_older_server_takes(older_api: Api, path: Path) -> None:
+def test_older_server_accepts_valid_example(older_api: Api, path: Path) -> None:
     assert find_server_refusal(older_api, read_example(path)) == ""
 
 
 @for_each_invalid
-def test_older_server_refuses(older_api: Api, path: Path) -> None:
+def test_older_server_refuses_invalid_example(older_api: Api, path: Path) -> None:
     field, message = read_expectation(path)
     refusal = find_server_refusal(older_api, read_example(path))
     assert_refused_for(field, message, refusal)
@@ -121,7 +121,7 @@ def test_table_is_blank_before_the_first_status(older: ControlPlane, proxy: str)
 # The status
 
 
-def test_status_is_written_on_its_own(older_api: Api, proxy: str) -> None:
+def test_status_and_spec_are_written_separately(older_api: Api, proxy: str) -> None:
     patch = {"status": build_status(), "spec": {"suspend": True}}
     older_api.merge_patch("MailProxy", proxy, patch, NAMESPACE, subresource="status")
     patch = {"status": build_status(edge="elsewhere"), "spec": {"listeners": "Shared"}}
@@ -148,7 +148,7 @@ def test_status_that_no_operator_writes_is_refused(
     assert f"{field}: " in refused.value.message
 
 
-def test_fullest_status_is_taken(older_api: Api, proxy: str) -> None:
+def test_largest_status_is_accepted(older_api: Api, proxy: str) -> None:
     (ready,) = build_status()["conditions"]
     status = build_status(
         conditions=[ready | {"type": type_, "message": "m" * 4096} for type_ in ConditionType],

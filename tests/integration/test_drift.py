@@ -8,7 +8,7 @@ from tests.integration.scene import SETTLE_SECONDS, Scene
 EDITS = [
     ("Service", "mail-proxy", {"spec": {"type": "LoadBalancer"}}),
     ("Service", "mail-proxy", {"spec": {"externalIPs": ["192.0.2.99"]}}),
-    ("Service", "mail-proxy", {"spec": {"selector": {"app": "evil"}}}),
+    ("Service", "mail-proxy", {"spec": {"selector": {"app": "other"}}}),
     (
         "ConfigMap",
         "mail-trust",
@@ -35,7 +35,7 @@ def _essence(item: Manifest) -> Manifest:
 
 
 @pytest.mark.parametrize(("kind", "name", "patch"), EDITS)
-def test_an_edited_child_comes_back(scene: Scene, kind: str, name: str, patch: Manifest) -> None:
+def test_edited_child_is_restored(scene: Scene, kind: str, name: str, patch: Manifest) -> None:
     scene.add_all()
     before = _essence(scene.api.get(kind, name, scene.mail))
     scene.api.merge_patch(kind, name, patch, scene.mail)
@@ -46,7 +46,7 @@ def test_an_edited_child_comes_back(scene: Scene, kind: str, name: str, patch: M
     )
 
 
-def test_every_deleted_child_comes_back(scene: Scene) -> None:
+def test_deleted_child_is_restored(scene: Scene) -> None:
     scene.add_all()
     before = {key: item["metadata"]["uid"] for key, item in scene.children().items()}
     for kind, name in before:
@@ -88,7 +88,7 @@ NAMES = {"ConfigMap": "mail-trust", "Service": "mail-proxy", "IngressRouteTCP": 
 
 
 @pytest.mark.parametrize("foreign", FOREIGN, ids=lambda manifest: manifest["kind"])
-def test_a_foreign_object_with_our_name_is_named_and_left_alone(
+def test_foreign_object_with_our_name_is_reported_and_left_alone(
     scene: Scene, foreign: Manifest
 ) -> None:
     kind = foreign["kind"]
@@ -107,7 +107,7 @@ def test_a_foreign_object_with_our_name_is_named_and_left_alone(
     assert now["metadata"]["resourceVersion"] == made["metadata"]["resourceVersion"]
 
 
-def test_a_foreign_object_that_is_renamed_makes_room(scene: Scene) -> None:
+def test_child_is_created_when_the_foreign_object_is_gone(scene: Scene) -> None:
     metadata = {"name": "mail-proxy", "namespace": scene.mail}
     scene.api.create(FOREIGN[1] | {"metadata": metadata})
     scene.add_edge("10.1.0.1")

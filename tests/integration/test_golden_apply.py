@@ -1,4 +1,4 @@
-"""What the golden files say, the real API server takes as it is, and once is enough."""
+"""The real API server stores golden children as they are, and a second apply changes nothing."""
 
 import copy
 from collections.abc import Iterator
@@ -7,21 +7,16 @@ from typing import Any
 import pytest
 
 from tests.controlplane.api import Api, ApiStatus, Manifest
-from tests.controlplane.binaries import Binaries
-from tests.controlplane.crds import mailproxy_crd, traefik_crds
-from tests.controlplane.server import ControlPlane
+from tests.integration.cluster import Cluster
 from tests.unit.worlds import GOLDEN_NAMES, read_documents
 
 MANAGER = "mailproxy-operator"
 
 
-@pytest.fixture(scope="module")
-def api(binaries: Binaries, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    """Client of a control plane where no operator has a say in what is applied."""
-    crds = [*traefik_crds(), mailproxy_crd()]
-    directory = tmp_path_factory.mktemp("golden")
-    with ControlPlane(directory, binaries=binaries, crds=crds) as running:
-        yield Api(running.kubeconfig)
+@pytest.fixture(autouse=True)
+def _no_operator(shared_cluster: Cluster) -> None:
+    """The test alone applies."""
+    shared_cluster.operator.stop()
 
 
 @pytest.fixture
@@ -109,7 +104,7 @@ def test_second_apply_of_the_status_changes_nothing(api: Api, owner: Manifest, n
 
 
 @pytest.mark.parametrize("name", ["default-dual-stack"])
-def test_proxy_service_takes_back_what_would_open_it_to_the_outside(
+def test_apply_closes_a_proxy_service_that_was_opened_to_the_outside(
     api: Api, children: list[Manifest], namespace: str
 ) -> None:
     (service,) = (child for child in children if child["kind"] == "Service")
@@ -121,7 +116,7 @@ def test_proxy_service_takes_back_what_would_open_it_to_the_outside(
     assert "externalIPs" not in stored["spec"]
 
 
-def test_api_server_takes_any_text_for_a_nodes_address(api: Api, spare_node: str) -> None:
+def test_api_server_accepts_any_text_as_a_nodes_address(api: Api, spare_node: str) -> None:
     """The reason why an address with a zone is not trusted: its text would reach Dovecot."""
     text = "fe80::1%x\nauth_mechanisms = anonymous #"
     status = {"addresses": [{"type": "InternalIP", "address": text}]}
@@ -129,7 +124,7 @@ def test_api_server_takes_any_text_for_a_nodes_address(api: Api, spare_node: str
     assert api.get("Node", spare_node)["status"]["addresses"][0]["address"] == text
 
 
-def test_api_server_takes_a_node_whose_pods_have_all_addresses(api: Api, namespace: str) -> None:
+def test_api_server_accepts_a_node_whose_pods_have_all_addresses(api: Api, namespace: str) -> None:
     """The reason why a node's networks are held to the rules for the user's."""
     spec = {"podCIDR": "0.0.0.0/0", "podCIDRs": ["0.0.0.0/0"]}
     node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": namespace}, "spec": spec}

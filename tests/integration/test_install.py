@@ -1,4 +1,4 @@
-"""What users install with `kubectl apply -k manifests/live`, and that its rights fit exactly.
+"""What users install with `kubectl apply -k manifests/default`, and that its rights fit exactly.
 
 The API server writes down every request of the operator's ServiceAccount. A MailProxy's whole life
 then shows which rights are used, and these are compared with the role, in both directions.
@@ -7,44 +7,27 @@ then shows which rights are used, and these are compared with the role, in both 
 import re
 from collections.abc import Iterable, Iterator
 from itertools import chain, product
-from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 import yaml
 
-from tests.controlplane.api import Api, ApiStatus, Manifest, wait_for
-from tests.controlplane.audit import AuditLog
+from tests.controlplane.api import ApiStatus, Manifest, wait_for
 from tests.controlplane.binaries import Binaries
-from tests.controlplane.crds import traefik_crds
 from tests.controlplane.edge import create_pod
-from tests.controlplane.server import ControlPlane
-from tests.integration.scene import Scene
-from tests.operator_process import OperatorProcess
+from tests.integration.cluster import MANIFESTS, OPERATOR, SYSTEM, Installation, install
+from tests.integration.scene import SETTLE_SECONDS, Scene
 
-MANIFESTS = Path(__file__).resolve().parents[2] / "manifests"
-LIVE = str(MANIFESTS / "live")
-ROLES = ("rbac", "components/poke")
-OPERATOR = "mailproxy-operator"
-SYSTEM = "mailproxy-system"
+DEFAULT = MANIFESTS / "default"
+ROLES = ("rbac", "components/volume-refresh")
 USER = f"system:serviceaccount:{SYSTEM}:{OPERATOR}"
-SETTLE_SECONDS = 20.0
 
 Child = tuple[str, str]  # kind and name
 Right = tuple[str, str, str]  # API group, resource, verb
 
 
-class Cluster(NamedTuple):
-    """A control plane on which mailproxy is installed."""
-
-    plane: ControlPlane
-    api: Api
-    audit: AuditLog
-    applied: str  # what kubectl said, warnings too
-
-
 class Life(NamedTuple):
-    """What a MailProxy's life has left behind."""
+    """What is known after a MailProxy's life."""
 
     scene: Scene
     log: str
@@ -52,37 +35,22 @@ class Life(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def cluster(binaries: Binaries, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """Of this module alone: it is audited, and at the end mailproxy is removed from it."""
+def cluster(binaries: Binaries, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    """Of this module alone: at the end mailproxy is removed from it."""
+    # As on OpenShift: even owner references are guarded by rights.
+    arguments = ["--enable-admission-plugins=OwnerReferencesPermissionEnforcement"]
     folder = tmp_path_factory.mktemp("install")
-    audit = AuditLog(folder)
-    arguments = [
-        *audit.arguments,
-        # As on OpenShift: even owner references are guarded by rights.
-        "--enable-admission-plugins=OwnerReferencesPermissionEnforcement",
-    ]
-    # The garbage collector looks for new kinds twice a minute: start it when all are there.
-    crds = traefik_crds()
-    with ControlPlane(folder, binaries=binaries, controller_manager=False, crds=crds) as plane:
-        answer = plane.run_kubectl("apply", "-k", LIVE)
-    with ControlPlane(folder, binaries=binaries, extra_apiserver_args=arguments) as plane:
-        said = answer.stdout + answer.stderr
-        yield Cluster(plane, Api(plane.kubeconfig), audit, said)
-
-
-def operator_of(cluster: Cluster, log: str) -> OperatorProcess:
-    """The operator as its own ServiceAccount."""
-    kubeconfig = cluster.plane.service_account_kubeconfig(SYSTEM, OPERATOR)
-    return OperatorProcess(kubeconfig, cluster.plane.logs / log)
+    with install(binaries, folder, DEFAULT, apiserver_args=arguments) as installation:
+        yield installation
 
 
 @pytest.fixture(scope="module")
-def life(cluster: Cluster) -> Life:
-    """A MailProxy goes through all that makes the operator ask the API server for something."""
+def life(cluster: Installation) -> Life:
+    """A MailProxy goes through everything that makes the operator send requests."""
     scene = Scene(cluster.api)
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("POD_NAME", "pod-1")
-        with operator_of(cluster, "operator.log") as operator:
+        with cluster.operator as operator:
             scene.add_all()
             lose_every_child(scene)
             want_other_children(scene)
@@ -100,7 +68,7 @@ def life(cluster: Cluster) -> Life:
 
 
 def lose_every_child(scene: Scene) -> None:
-    """Somebody deletes all children; they come back."""
+    """All children are deleted; they are restored."""
     before = find_uids(scene)
     for kind, name in before:
         scene.api.delete(kind, name, scene.mail)
@@ -148,7 +116,7 @@ def wait_for_children(scene: Scene, wanted: set[Child], timeout: float = SETTLE_
     wait_for(lambda: scene.children().keys() == wanted, timeout, lambda: scene.children().keys())
 
 
-def read_requests(cluster: Cluster) -> list[Manifest]:
+def read_requests(cluster: Installation) -> list[Manifest]:
     """What the operator asked for, without the URLs at which the API server describes itself.
 
     Those are open to every account by the built-in role `system:discovery`.
@@ -186,20 +154,20 @@ def list_rights(rules: Iterable[Manifest]) -> set[Right]:
     return {right for part in parts for right in part}
 
 
-def test_install_says_no_warning(cluster: Cluster) -> None:
-    assert [line for line in cluster.applied.splitlines() if not line.endswith(" created")] == []
+def test_install_prints_no_warning(cluster: Installation) -> None:
+    assert [line for line in cluster.output.splitlines() if not line.endswith(" created")] == []
 
 
-def test_second_apply_changes_nothing(cluster: Cluster) -> None:
-    said = cluster.plane.run_kubectl("apply", "-k", LIVE).stdout
-    assert said == cluster.applied.replace(" created", " unchanged")
+def test_second_apply_changes_nothing(cluster: Installation) -> None:
+    said = cluster.plane.run_kubectl("apply", "-k", str(DEFAULT)).stdout
+    assert said == cluster.output.replace(" created", " unchanged")
 
 
-def test_restricted_namespace_admits_the_pod(cluster: Cluster) -> None:
+def test_restricted_namespace_admits_the_pod(cluster: Installation) -> None:
     (pod,) = wait_for(lambda: cluster.api.list("Pod", SYSTEM), 30)
     del pod["spec"]["containers"][0]["securityContext"]
     with pytest.raises(ApiStatus, match='violates PodSecurity "restricted'):
-        create_pod(cluster.api, "careless", SYSTEM, {}, pod["spec"])
+        create_pod(cluster.api, "unrestricted", SYSTEM, {}, pod["spec"])
 
 
 def test_life_uses_all_rights_of_the_role_and_no_other(life: Life) -> None:
@@ -210,10 +178,10 @@ def test_every_right_comes_from_the_role(life: Life) -> None:
     granted = filter(is_granted, life.requests)
     reasons = {r["annotations"]["authorization.k8s.io/reason"] for r in granted}
     roles = {re.findall(r'of ClusterRole "([^"]*)"', reason)[0] for reason in reasons}
-    assert roles == {OPERATOR, f"{OPERATOR}-poke"}
+    assert roles == {OPERATOR, f"{OPERATOR}-volume-refresh"}
 
 
-def test_nothing_is_refused_but_a_look_for_workloads_that_an_older_install_changed(
+def test_only_the_list_of_wired_workloads_is_refused(
     life: Life,
 ) -> None:
     refused = [r for r in life.requests if not is_granted(r)]
@@ -222,26 +190,25 @@ def test_nothing_is_refused_but_a_look_for_workloads_that_an_older_install_chang
     assert not re.search(r"forbidden|traceback| error ", life.log, re.IGNORECASE)
 
 
-def test_events_tell_of_trust_and_readiness(life: Life) -> None:
+def test_events_report_trust_and_readiness(life: Life) -> None:
     events = life.scene.api.list("Event", life.scene.mail)
-    told = {(e["reason"], e["reportingInstance"], e["regarding"]["name"]) for e in events}
-    assert told >= {("TrustChanged", "pod-1", "mail"), ("Ready", "pod-1", "mail")}
+    reported = {(e["reason"], e["reportingInstance"], e["regarding"]["name"]) for e in events}
+    assert reported >= {("TrustChanged", "pod-1", "mail"), ("Ready", "pod-1", "mail")}
 
 
 @pytest.mark.usefixtures("life")  # its requests are in the log already; here comes one of ours
-def test_account_has_the_rights_of_the_role_and_no_other(cluster: Cluster) -> None:
-    account = Api(cluster.plane.service_account_kubeconfig(SYSTEM, OPERATOR))
+def test_account_has_the_rights_of_the_role_and_no_other(cluster: Installation) -> None:
     path = "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews"
-    review = account.request("POST", path, {"spec": {"namespace": SYSTEM}})
+    review = cluster.account().request("POST", path, {"spec": {"namespace": SYSTEM}})
     rights = list_rights(review["status"]["resourceRules"])
     about_itself = {"authentication.k8s.io", "authorization.k8s.io"}  # what anybody may ask
     assert {right for right in rights if right[0] not in about_itself} == granted_rights()
 
 
-def test_delete_leaves_only_what_others_made(cluster: Cluster, life: Life) -> None:
+def test_delete_leaves_only_what_others_made(cluster: Installation, life: Life) -> None:
     api, scene = cluster.api, life.scene
-    with operator_of(cluster, "deleted.log"):
-        cluster.plane.run_kubectl("delete", "-k", LIVE)
+    with cluster.operator:
+        cluster.plane.run_kubectl("delete", "-k", str(DEFAULT))
         wait_for_children(scene, set(), 60)
     kinds = "all,configmaps,serviceaccounts,clusterroles,clusterrolebindings,crds,namespaces"
     kinds += ",validatingadmissionpolicies,validatingadmissionpolicybindings"

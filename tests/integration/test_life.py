@@ -1,4 +1,4 @@
-"""The life of a MailProxy on a real API server: made, edited, broken, mended, deleted."""
+"""The life of a MailProxy on a real API server: created, edited, broken, fixed, deleted."""
 
 from typing import Any
 
@@ -57,7 +57,7 @@ def test_nothing_is_written_into_the_users_object(scene: Scene) -> None:
     assert managers == {("user", ""), ("mailproxy-operator", "status")}
 
 
-def test_kubectl_can_wait_for_it(scene: Scene, control_plane: ControlPlane) -> None:
+def test_kubectl_can_wait_for_conditions(scene: Scene, control_plane: ControlPlane) -> None:
     scene.add_edge("10.1.0.1")
     scene.add_mail_server()
     scene.apply()
@@ -160,7 +160,7 @@ EDITS: list[tuple[dict[str, Any], Any]] = [
 
 
 @pytest.mark.parametrize(("spec", "holds"), EDITS, ids=lambda v: str(v)[:60])
-def test_an_edit_reaches_the_children_and_back_again(scene: Scene, spec: Any, holds: Any) -> None:
+def test_edit_reaches_the_children_and_is_undone_again(scene: Scene, spec: Any, holds: Any) -> None:
     scene.add_all()
     before = {key: item.get("spec") or item.get("data") for key, item in scene.children().items()}
     scene.apply(**spec)
@@ -176,13 +176,13 @@ def test_an_edit_reaches_the_children_and_back_again(scene: Scene, spec: Any, ho
     scene.wait_for_condition("Ready", "True")
 
 
-def test_deleting_it_removes_all_children(scene: Scene) -> None:
+def test_deletion_removes_all_children(scene: Scene) -> None:
     scene.add_all()
     scene.api.delete("MailProxy", "mail", scene.mail)
     wait_for(lambda: not scene.children(), SETTLE_SECONDS, lambda: f"left: {set(scene.children())}")
 
 
-def test_made_again_under_the_same_name_it_gets_new_children(scene: Scene) -> None:
+def test_mailproxy_recreated_under_the_same_name_gets_new_children(scene: Scene) -> None:
     scene.add_all()
     old = {item["metadata"]["uid"] for item in scene.children().values()}
     scene.api.delete("MailProxy", "mail", scene.mail)
@@ -198,7 +198,7 @@ def test_made_again_under_the_same_name_it_gets_new_children(scene: Scene) -> No
     scene.wait_for_condition("Ready", "True")
 
 
-def test_suspend_leaves_everything_and_resume_catches_up(scene: Scene) -> None:
+def test_suspended_mailproxy_changes_nothing_and_catches_up_when_resumed(scene: Scene) -> None:
     scene.add_all()
     scene.apply(suspend=True)
     scene.wait_for_condition("Ready", "Unknown", "Suspended")

@@ -1,4 +1,4 @@
-"""Trust follows the edge's pods: exactly, at once, in every way that pods come and go."""
+"""Trust follows the edge's pods exactly and at once, however they change."""
 
 import random
 
@@ -15,7 +15,7 @@ def test_a_pod_is_trusted_before_it_is_ready(scene: Scene) -> None:
     scene.wait_for_trust("10.1.0.1", "10.1.0.2", "10.1.0.9", "fd00::9")
 
 
-def test_a_finished_pod_is_not_trusted_though_it_still_exists(scene: Scene) -> None:
+def test_finished_pod_is_not_trusted_although_it_still_exists(scene: Scene) -> None:
     scene.add_all()
     set_pod_status(
         scene.api, "traefik-1", ["10.1.0.2"], namespace=scene.edge, ready=False, phase="Succeeded"
@@ -37,13 +37,13 @@ def test_a_terminating_pod_stays_trusted_until_it_is_gone(scene: Scene) -> None:
     scene.wait_for_trust("10.1.0.1", "10.1.0.3")
 
 
-def test_a_pod_with_a_new_sandbox_has_its_new_address_trusted_only(scene: Scene) -> None:
+def test_pod_with_a_new_sandbox_is_trusted_by_its_new_address_only(scene: Scene) -> None:
     scene.add_all()
     set_pod_status(scene.api, "traefik-1", ["10.1.0.77"], namespace=scene.edge)
     scene.wait_for_trust("10.1.0.1", "10.1.0.77")
 
 
-def test_a_pod_that_loses_the_label_is_not_trusted_any_more(scene: Scene) -> None:
+def test_pod_without_the_label_is_no_longer_trusted(scene: Scene) -> None:
     scene.add_all()
     labels = {"metadata": {"labels": {"app.kubernetes.io/name": "somebody-else"}}}
     scene.api.merge_patch("Pod", "traefik-1", labels, scene.edge)
@@ -65,12 +65,12 @@ def test_internal_clients_are_followed_too(scene: Scene) -> None:
     wait_for_clients(scene, ["10.1.5.1", "10.1.5.2"])
     scene.api.delete("Pod", "webmail-0", scene.mail, grace_seconds=0)
     wait_for_clients(scene, ["10.1.5.2"])
-    # They are no proxies: nobody believes a PROXY header of theirs.
+    # They are no proxies: their PROXY headers are refused.
     assert scene.trusted() == ["10.1.0.1", "10.1.0.2"]
 
 
 def wait_for_clients(scene: Scene, addresses: list[str]) -> None:
-    """Wait until Dovecot and Fail2ban are told exactly these."""
+    """Wait until Dovecot and Fail2ban get exactly these."""
 
     def read() -> tuple[list[str], list[str]]:
         data = scene.api.get("ConfigMap", "mail-trust", scene.mail)["data"]
@@ -111,13 +111,13 @@ def test_a_misspelt_service_keeps_what_works_and_follows_the_old_pods(scene: Sce
     assert "spec.edge.serviceName" in found["message"]
     assert scene.trusted() == ["10.1.0.1", "10.1.0.2"]
     scene.remove_proxy_pod("traefik-1")
-    scene.wait_for_trust("10.1.0.1")  # nobody is trusted whose pod is gone
+    scene.wait_for_trust("10.1.0.1")  # the pod is gone, and so is its address
     assert {k: v for k, v in scene.versions().items() if k[0] != "ConfigMap"} == routes
     scene.apply()
     scene.wait_for_condition("Ready", "True")
 
 
-def test_an_edge_that_never_was_trusts_nobody_and_comes_to_life_later(scene: Scene) -> None:
+def test_missing_edge_trusts_nobody_and_is_found_when_it_is_created(scene: Scene) -> None:
     scene.add_mail_server()
     scene.apply()
     scene.wait_for_condition("Ready", "False", "ServiceNotFound")

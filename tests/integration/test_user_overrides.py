@@ -3,8 +3,8 @@
 import pytest
 
 from tests.controlplane.api import ApiStatus, Manifest, wait_for
+from tests.controlplane.audit import AuditLog
 from tests.integration.scene import SETTLE_SECONDS, Scene
-from tests.integration.stage import Stage
 
 GOOD = "mail_max_userip_connections = 50\n"
 BETTER = "mail_max_userip_connections = 60\n"
@@ -54,7 +54,7 @@ def test_files_are_merged_and_followed(scene: Scene) -> None:
     wait_for(lambda: scene.status()["overridesHash"] != before, SETTLE_SECONDS)
 
 
-def test_files_that_come_later_are_waited_for(scene: Scene) -> None:
+def test_missing_files_are_used_as_soon_as_they_exist(scene: Scene) -> None:
     scene.add_edge("10.1.0.1")
     scene.add_mail_server()
     scene.apply(mailServer=mail_server())
@@ -71,7 +71,7 @@ def test_files_that_come_later_are_waited_for(scene: Scene) -> None:
     assert begins(scene, GOOD)
 
 
-def test_broken_file_keeps_what_works_until_it_is_mended(scene: Scene) -> None:
+def test_broken_file_keeps_what_works_until_it_is_fixed(scene: Scene) -> None:
     write_files(scene, dovecot_cf=GOOD)
     scene.add_all(mailServer=mail_server())
     before = scene.children()["ConfigMap", "mail-overrides"]
@@ -134,18 +134,16 @@ def test_children_of_another_mail_proxy_are_refused(scene: Scene) -> None:
     assert "is made by mailproxy" in found["message"]
 
 
-def test_second_look_at_the_users_files_writes_nothing(stage: Stage) -> None:
-    scene = stage.open()
-    stage.operator.start()
+def test_second_look_at_the_users_files_writes_nothing(scene: Scene, audit: AuditLog) -> None:
     write_files(scene, dovecot_cf=GOOD, user__patches_sh="exit 1\n")
     scene.add_all(mailServer=mail_server())
     before = scene.versions()
     # Only labels: a change that the operator sees, and that changes no file.
     scene.api.merge_patch("ConfigMap", "own", {"metadata": {"labels": {"a": "b"}}}, scene.mail)
-    writes = len(stage.audit.writes())
+    writes = len(audit.writes(scene.mail))
     scene.add_proxy_pod("traefik-9", "10.1.0.9")
     scene.wait_for_trust("10.1.0.1", "10.1.0.2", "10.1.0.9")
     changed = {key for key, version in scene.versions().items() if version != before[key]}
     assert changed == {("ConfigMap", "mail-trust")}
-    written = {request.name for request in stage.audit.writes()[writes:]}
+    written = {request.name for request in audit.writes(scene.mail)[writes:]}
     assert "mail-overrides" not in written

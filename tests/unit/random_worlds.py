@@ -40,6 +40,7 @@ from mailproxy.plan.user_files.check import USER_FILES
 
 _SCHEMA = build_crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
 _EDGE = _SCHEMA["properties"]["edge"]["properties"]
+_TRAEFIK = _EDGE["traefik"]["properties"]
 _MAIL_SERVER = _SCHEMA["properties"]["mailServer"]["properties"]
 _PORT = _SCHEMA["properties"]["ports"]["items"]["properties"]
 NODES = ("node-1", "node-2", "node-3")
@@ -103,9 +104,11 @@ def mail_proxy_bodies(draw: st.DrawFn) -> Body:
 def _traefiks(draw: st.DrawFn) -> Body:
     edge = draw(_generics()) | {"type": "Traefik"}
     if draw(st.booleans()):
-        edge["ingressClassName"] = draw(_texts(_EDGE["ingressClassName"]))
-    field = draw(st.sampled_from(["Service", "ServersTransport"]))
-    edge["proxyProtocol"] = {"version": draw(st.sampled_from([1, 2])), "field": field}
+        field = draw(st.sampled_from(["Service", "ServersTransport"]))
+        edge["traefik"] = {"proxyProtocolField": field}
+        if draw(st.booleans()):
+            ingress_class = draw(_texts(_TRAEFIK["ingressClassName"]))
+            edge["traefik"]["ingressClassName"] = ingress_class
     return edge
 
 
@@ -117,13 +120,15 @@ def _generics(draw: st.DrawFn) -> Body:
         edge["serviceName"] = draw(st.sampled_from(["traefik", "0", "haproxy-edge"]))
     if by != "Service":
         edge["podSelector"] = {"matchLabels": draw(selectors)}
+    if draw(st.booleans()):
+        edge["proxyProtocol"] = {"version": draw(st.sampled_from([1, 2]))}
     return edge
 
 
 @st.composite
 def _trusts(draw: st.DrawFn) -> Body:
     source = draw(st.sampled_from(["ProxyPods", "NodePodCIDRs", "None"]))
-    chosen = draw(st.lists(networks, min_size=int(source == "None"), max_size=3))
+    chosen = draw(st.lists(networks, min_size=int(source == "None"), max_size=3, unique=True))
     return {"from": source, "networks": chosen}
 
 
@@ -266,7 +271,10 @@ def shuffle(value: Any, random: Random) -> Any:
         mixed = dict(items)
         for key in _UNORDERED & mixed.keys():
             if isinstance(mixed[key], list):
-                mixed[key] = [*mixed[key], *random.sample(mixed[key], len(mixed[key]) // 2)]
+                again = random.sample(mixed[key], len(mixed[key]) // 2)
+                if key == "networks":  # a set of texts: one network twice has two spellings
+                    again = [text.upper() for text in again if text.upper() != text]
+                mixed[key] = [*mixed[key], *again]
                 random.shuffle(mixed[key])
         if isinstance(mixed.get("ports"), list):
             random.shuffle(mixed["ports"])

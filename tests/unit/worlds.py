@@ -11,30 +11,20 @@ from typing import Any
 
 import yaml
 
-from mailproxy.api.labels import NAME_LABEL
+from mailproxy.api.finding import Finding
+from mailproxy.api.labels import EDGE_ANNOTATION, MANAGED_BY_LABEL, MANAGER, NAME_LABEL
 from mailproxy.api.mailproxy import MailProxy
+from mailproxy.diagnose.case import Case
 from mailproxy.diagnose.status import Status, build_status
-from mailproxy.observed.child import Child, read_child
-from mailproxy.observed.config_map import read_config_map
-from mailproxy.observed.endpoint_slice import read_endpoints
-from mailproxy.observed.node import Node, read_node
-from mailproxy.observed.pod import Pod, read_pod
-from mailproxy.observed.selectors import (
-    PodSet,
-    find_client_pods,
-    find_pod_set,
-    load_pod_set,
-    needs_nodes,
-)
-from mailproxy.observed.service import read_service
-from mailproxy.observed.workload import Workload, read_workload
+from mailproxy.observed.assemble import assemble
+from mailproxy.observed.evidence import Evidence
+from mailproxy.observed.snapshot import Snapshot
 from mailproxy.observed.world import World
 from mailproxy.plan.build import build_plan
-from mailproxy.plan.edge.facts import Edge
-from mailproxy.plan.edge.pods import discover_edge
-from mailproxy.plan.metadata import trust_name
+from mailproxy.plan.edge.discover import discover_edge
+from mailproxy.plan.edge.model import Edge
+from mailproxy.plan.edge.registry import PROJECTIONS, find_adapter
 from mailproxy.plan.model import CHILD_KINDS
-from mailproxy.plan.rollout.workload import find_target
 
 Body = dict[str, Any]
 
@@ -209,65 +199,31 @@ def endpoints_body(owner: str = "mail", namespace: str = "mail", *, ready: bool 
 
 def observe(proxy: MailProxy, objects: Iterable[Body]) -> World:
     """What the operator knows of a cluster that holds `objects`, for `proxy`."""
-    bodies = list(objects)
-    spec = proxy.spec.edge
-    children = _read_children(proxy, bodies)
-    services = map(read_service, _of_kind(bodies, "Service", spec.namespace))
-    service = next((s for s in services if s.name == spec.resolved_service_name), None)
-    trust_map = children.get(("ConfigMap", trust_name(proxy)))
-    remembered = load_pod_set(trust_map.edge_annotation) if trust_map else None
-    pod_set = find_pod_set(spec, service, remembered)
-    pods: tuple[Pod, ...] = ()
-    if pod_set is not None:
-        pods = _read_pods(bodies, pod_set)
-    nodes: dict[str, Node] = {}
-    if needs_nodes(proxy.spec.trust, pods):
-        nodes = {node.name: node for node in map(read_node, _of_kind(bodies, "Node"))}
-    own = [
-        read_config_map(body)
-        for body in _of_kind(bodies, "ConfigMap", proxy.namespace)
-        if body["metadata"]["name"] == proxy.spec.mail_server.overrides_from
-    ]
-    selector = proxy.spec.mail_server.pod_selector.match_labels
-    mail_pods = tuple(
-        read_pod(body)
-        for body in _of_kind(bodies, "Pod", proxy.namespace)
-        if (body["metadata"].get("labels") or {}).items() >= selector.items()
-    )
-    slices = [read_endpoints(body) for body in _of_kind(bodies, "EndpointSlice", proxy.namespace)]
-    ours = [piece.ready for piece in slices if piece.owner == proxy.name]
-    return World(
-        others=tuple(
-            other
-            for other in map(MailProxy.model_validate, _of_kind(bodies, "MailProxy"))
-            if (other.namespace, other.name) != (proxy.namespace, proxy.name)
-        ),
-        edge_service=service,
-        pod_set=pod_set,
-        pods=pods,
-        nodes=nodes,
-        has_ready_endpoints=any(ours) if ours else None,
-        children=children,
-        user_overrides=own[0] if own else None,
-        client_pods={
-            client: _read_pods(bodies, where) for client, where in find_client_pods(proxy).items()
-        },
-        mail_pods=mail_pods,
-        workload=_find_workload(proxy, bodies),
-    )
+    snapshot = Snapshot(map(complete, objects), PROJECTIONS, CHILD_KINDS.values())
+    adapter = find_adapter(proxy.spec.edge.type)
+    world = assemble(proxy, snapshot, adapter.select(proxy.spec.edge)).world
+    assert world is not None
+    return world
 
 
-def _find_workload(proxy: MailProxy, bodies: list[Body]) -> Workload | None:
-    ref = find_target(proxy)
-    if ref is None:
-        return None
-    found = (read_workload(body, ref.kind) for body in _of_kind(bodies, ref.kind, proxy.namespace))
-    return next((workload for workload in found if workload.name == ref.name), None)
+def complete(body: Body) -> Body:
+    """The same with what the API server adds to every object."""
+    metadata = {"uid": "uid", "resourceVersion": "1"} | body["metadata"]
+    return body | {"metadata": metadata}
 
 
-def judge(proxy: MailProxy, world: World, previous: Status | None = None) -> Status:
-    """The status after a reconcile in which every write succeeded."""
-    return build_status(proxy, world, build_plan(proxy, world), (), previous or {}, NOW)
+def judge(
+    proxy: MailProxy,
+    world: World,
+    previous: Status | None = None,
+    *,
+    evidence: Evidence | None = None,
+    failures: tuple[Finding, ...] = (),
+) -> Status:
+    """The status after a reconcile in which every write succeeded but those of `failures`."""
+    plan = build_plan(proxy, world)
+    case = Case(proxy, world, evidence or Evidence(), plan, failures)
+    return build_status(case, previous or {}, NOW)
 
 
 def condition(status: Status, type_: str) -> dict[str, Any]:
@@ -278,51 +234,28 @@ def condition(status: Status, type_: str) -> dict[str, Any]:
 
 def discover(proxy: MailProxy, objects: Iterable[Body]) -> Edge:
     """The edge of `proxy` in a cluster that holds `objects`."""
-    world = observe(proxy, objects)
-    return discover_edge(proxy.spec.edge, world.edge_service, world.pod_set, world.pods)
+    adapter = find_adapter(proxy.spec.edge.type)
+    return discover_edge(proxy.spec.edge, observe(proxy, objects), adapter)
 
 
 def remembering(proxy: MailProxy, annotation: str) -> Body:
     """The `-trust` ConfigMap of `proxy` with what it remembers of the edge's pods."""
+    body = child_body(proxy, "ConfigMap", proxy.trust_name)
+    body["metadata"]["annotations"] = {EDGE_ANNOTATION: annotation}
+    return body
+
+
+def child_body(proxy: MailProxy, kind: str, name: str) -> Body:
+    """A child of `proxy` as a former pass left it; only its content is missing."""
     return {
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
+        "apiVersion": CHILD_KINDS[kind].api_version,
+        "kind": kind,
         "metadata": {
-            "name": trust_name(proxy),
+            "name": name,
             "namespace": proxy.namespace,
-            "uid": "uid-trust",
+            "uid": f"uid-{name}",
             "resourceVersion": "11",
-            "labels": {
-                "app.kubernetes.io/managed-by": "mailproxy-operator",
-                NAME_LABEL: proxy.name,
-            },
-            "annotations": {"mailproxy.dev/edge-pods": annotation},
+            "labels": {MANAGED_BY_LABEL: MANAGER, NAME_LABEL: proxy.name},
             "ownerReferences": [proxy.owner_reference],
         },
     }
-
-
-def _read_children(proxy: MailProxy, bodies: list[Body]) -> dict[tuple[str, str], Child]:
-    found = [
-        read_config_map(body).child if kind == "ConfigMap" else read_child(body, kind)
-        for kind in sorted(CHILD_KINDS)
-        for body in _of_kind(bodies, kind, proxy.namespace)
-    ]
-    return {(child.kind, child.name): child for child in found if child.owner == proxy.name}
-
-
-def _read_pods(bodies: list[Body], pod_set: PodSet) -> tuple[Pod, ...]:
-    return tuple(
-        read_pod(body)
-        for body in _of_kind(bodies, "Pod", pod_set.namespace)
-        if (body["metadata"].get("labels") or {}).items() >= dict(pod_set.labels).items()
-    )
-
-
-def _of_kind(bodies: list[Body], kind: str, namespace: str | None = None) -> list[Body]:
-    return [
-        body
-        for body in bodies
-        if body["kind"] == kind
-        and (namespace is None or body["metadata"]["namespace"] == namespace)
-    ]

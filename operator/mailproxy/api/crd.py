@@ -18,7 +18,7 @@ _COLUMNS = (
     ("Ports", "string", ".status.portsSummary", 0),
     ("Trust", "integer", ".status.trustedCount", 0),
     ("Age", "date", ".metadata.creationTimestamp", 0),
-    ("Version", "string", ".status.traefikVersion", 1),
+    ("Version", "string", ".status.edgeVersion", 1),
     ("Message", "string", f"{_READY}.message", 1),
 )
 
@@ -61,7 +61,7 @@ def _column(name: str, type_: str, json_path: str, priority: int) -> Schema:
 def _root_schema() -> Schema:
     return {
         "type": "object",
-        "description": "A mail server behind a TCP proxy that hands on every client's own address.",
+        "description": "A mail server behind a TCP proxy that preserves every client's address.",
         "required": ["spec"],
         **schema_rules(OVERRIDES_RULE),
         "properties": {

@@ -42,7 +42,7 @@ class WorkloadRef(ApiModel):
 
     kind: WorkloadKind = Field(
         default=WorkloadKind.DEPLOYMENT,
-        description="Kind of the object: `Deployment` or `StatefulSet`. Left out: `Deployment`.",
+        description="Kind of the object: `Deployment` or `StatefulSet`. Defaults to `Deployment`.",
     )
     name: WorkloadName = Field(description="Name of the object.")
 
@@ -74,15 +74,15 @@ class MailServerSpec(ApiModel):
     )
     container_name: ContainerName | None = Field(
         default=None,
-        description="Container of those pods in which Postfix and Dovecot run. Left out: the first"
-        " one.",
+        description="Container of those pods in which Postfix and Dovecot run. Defaults to the"
+        " first one.",
     )
     workload_ref: WorkloadRef | None = Field(
         default=None,
         description="The Deployment or StatefulSet that makes those pods. Needed for `wiring:"
         " Inject` and `trustUpdate: Restart`, which change it; nothing else does. It is changed"
         ' only if it carries the annotation `mailproxy.dev/allow-wiring: "true"`, and the operator'
-        " has the right (`manifests/components/wiring`). Left out: unknown.",
+        " has the right (`manifests/components/wiring`). Defaults to none.",
     )
     wiring: Wiring = Field(
         default=Wiring.MANUAL,
@@ -90,7 +90,7 @@ class MailServerSpec(ApiModel):
         " server. `Manual`: your own manifests; the condition `MailServerReady` names what is"
         " missing. `Inject`: the operator, by server-side apply of just these volumes and mounts"
         " to `workloadRef`, and it takes them out again when this says `Manual` or the MailProxy"
-        " goes; the mail server restarts each time. Left out: `Manual`.",
+        " goes; the mail server restarts each time. Defaults to `Manual`.",
     )
     firewall: Firewall = Field(
         default=Firewall.AUTO,
@@ -99,14 +99,14 @@ class MailServerSpec(ApiModel):
         " trusted ones on the PROXY ports, in nftables of its own: the list of trusted proxies that"
         " Postfix lacks. Works with `listeners: Separate`; elsewhere, and without NET_ADMIN, only"
         " the network policy guards them. `Disabled`: never. Takes effect when the mail server"
-        " restarts. Left out: `Auto`.",
+        " restarts. Defaults to `Auto`.",
     )
     trust_update: TrustUpdate = Field(
         default=TrustUpdate.RELOAD,
         description="How a running Dovecot learns that the trusted networks have changed."
         " `Reload`: a program in the mail server's container reloads it; sessions go on. `Restart`:"
         " the operator restarts `workloadRef`; sessions end. `Manual`: you do, with `doveadm"
-        " reload`, and a new proxy pod is refused until then. Left out: `Reload`.",
+        " reload`, and a new proxy pod is refused until then. Defaults to `Reload`.",
     )
     overrides_from: ConfigMapName | None = Field(
         default=None,
@@ -118,7 +118,7 @@ class MailServerSpec(ApiModel):
         " `<name>-overrides` stays as it is, or is not made. Where Dovecot cannot read your"
         " `dovecot.cf`, it starts without it and the container's log says why. Whoever may change"
         " your ConfigMap runs programs as root in the mail server. Takes effect when the mail"
-        " server restarts. At most 128 KiB in all. Left out: no files of your own.",
+        " server restarts. At most 128 KiB in all. Defaults to no files of your own.",
     )
 
     @model_validator(mode="after")
@@ -131,10 +131,10 @@ class MailServerSpec(ApiModel):
 class InternalClientSpec(ApiModel):
     """Pods that use the mail server's normal ports for many users, such as a webmail."""
 
-    name: ClientName = Field(description="What messages call these pods.")
+    name: ClientName = Field(description="Name used for these pods in messages.")
     namespace: NamespaceName | None = Field(
         default=None,
-        description="Namespace in which they run. Left out: the MailProxy's own.",
+        description="Namespace in which they run. Defaults to the MailProxy's own.",
     )
     pod_selector: PodSelector = Field(
         description="Finds them; pods with hostNetwork do not count. Whoever may create pods with"
@@ -144,8 +144,8 @@ class InternalClientSpec(ApiModel):
         default=None,
         strict=True,
         alias="forwardsClientIP",
-        description="`true`: Dovecot believes the client address that they name (IMAP: the `ID`"
+        description="`true`: Dovecot accepts the client address that they name (IMAP: the `ID`"
         " command with `x-originating-ip`), so logs and login limits see the user behind them; any"
         " of these pods can then claim any address. Dovecot 2.3 also offers them logins without"
-        " TLS. Left out: `false`.",
+        " TLS. Defaults to `false`.",
     )

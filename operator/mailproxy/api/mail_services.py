@@ -1,24 +1,11 @@
-"""The one table of mail services: public port, PROXY port, daemon and names of each."""
+"""The one table of mail services. Whatever depends on how many there are is computed from it.
+
+Source of names and ports: IANA's service registry, and RFC 8314 for implicit TLS.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-
-
-class PortName(StrEnum):
-    """The eight mail services, by their IANA names (RFC 8314: `submissions` is 465)."""
-
-    SMTP = "smtp"
-    SUBMISSION = "submission"
-    SUBMISSIONS = "submissions"
-    IMAP = "imap"
-    IMAPS = "imaps"
-    POP3 = "pop3"
-    POP3S = "pop3s"
-    SIEVE = "sieve"
-
-
-IMPLICIT_TLS = frozenset({PortName.SUBMISSIONS, PortName.IMAPS, PortName.POP3S})
 
 
 class Listeners(StrEnum):
@@ -27,7 +14,7 @@ class Listeners(StrEnum):
 
 
 class Daemon(StrEnum):
-    """Who listens: postscreen hands port 25 to smtpd; the Dovecot ones are its login services."""
+    """Program that listens: postscreen hands port 25 to smtpd; Dovecot has its login services."""
 
     POSTSCREEN = "postscreen"
     SMTPD = "smtpd"
@@ -40,23 +27,29 @@ class Daemon(StrEnum):
 class MailService:
     """One mail service.
 
-    `port` is the public TCP port and the plain one of the mail server, `proxy_port` the one that
-    expects a PROXY header with `listeners: Separate`. `service_port` is the name in the PROXY
-    Service (at most 15 characters; docker-mailserver-helm uses the same). `listener` is the name
-    of the stock service in Postfix's `master.cf` or of the `inet_listener` in Dovecot.
+    `port` is the public TCP port and `proxy_port` the mail server's one that expects a PROXY
+    header with `listeners: Separate`. `service_port` is the port's name in the PROXY Service (at
+    most 15 characters; docker-mailserver-helm uses the same). `listener` is the mail server's
+    stock one on `port`: an `inet` service in Postfix's `master.cf` or an `inet_listener` in
+    Dovecot; None if it has none. `copy_of` is the `master.cf` service that Postfix's PROXY port
+    is a copy of, if that is not `listener`. `by_default` is whether `spec.ports` has the service
+    unless the user names others.
     """
 
-    name: PortName
+    name: str
     port: int
     proxy_port: int
     service_port: str
     daemon: Daemon
-    listener: str
+    listener: str | None
+    copy_of: str | None = None
+    implicit_tls: bool = False
+    by_default: bool = True
 
     @property
-    def implicit_tls(self) -> bool:
-        """Whether TLS comes before the first byte of the mail protocol (RFC 8314)."""
-        return self.name in IMPLICIT_TLS
+    def source(self) -> str:
+        """The `master.cf` service that the PROXY port is a copy of."""
+        return self.copy_of or self.listener or self.name
 
     @property
     def is_postfix(self) -> bool:
@@ -65,31 +58,48 @@ class MailService:
 
     def target_port(self, listeners: Listeners) -> int:
         """Port of the mail server that expects the PROXY header."""
-        return self.proxy_port if listeners == Listeners.SEPARATE else self.port
+        is_stock = listeners == Listeners.SHARED and self.listener is not None
+        return self.port if is_stock else self.proxy_port
+
+    def __str__(self) -> str:
+        return f"`{self.name}` ({self.port}{', TLS' if self.implicit_tls else ''})"
 
 
 MAIL_SERVICES = (
-    MailService(PortName.SMTP, 25, 12525, "smtp-proxy", Daemon.POSTSCREEN, "smtp"),
-    MailService(PortName.SUBMISSION, 587, 10587, "sub-proxy", Daemon.SMTPD, "submission"),
-    MailService(PortName.SUBMISSIONS, 465, 10465, "subs-proxy", Daemon.SMTPD, "submissions"),
-    MailService(PortName.IMAP, 143, 10143, "imap-proxy", Daemon.IMAP_LOGIN, "imap"),
-    MailService(PortName.IMAPS, 993, 10993, "imaps-proxy", Daemon.IMAP_LOGIN, "imaps"),
-    MailService(PortName.POP3, 110, 10110, "pop3-proxy", Daemon.POP3_LOGIN, "pop3"),
-    MailService(PortName.POP3S, 995, 10995, "pop3s-proxy", Daemon.POP3_LOGIN, "pop3s"),
-    MailService(PortName.SIEVE, 4190, 14190, "msieve-proxy", Daemon.MANAGESIEVE_LOGIN, "sieve"),
+    MailService("smtp", 25, 12525, "smtp-proxy", Daemon.POSTSCREEN, "smtp"),
+    MailService("submission", 587, 10587, "sub-proxy", Daemon.SMTPD, "submission"),
+    MailService(
+        "submissions", 465, 10465, "subs-proxy", Daemon.SMTPD, "submissions", implicit_tls=True
+    ),
+    MailService("imap", 143, 10143, "imap-proxy", Daemon.IMAP_LOGIN, "imap"),
+    MailService("imaps", 993, 10993, "imaps-proxy", Daemon.IMAP_LOGIN, "imaps", implicit_tls=True),
+    MailService("pop3", 110, 10110, "pop3-proxy", Daemon.POP3_LOGIN, "pop3", by_default=False),
+    MailService(
+        *("pop3s", 995, 10995, "pop3s-proxy", Daemon.POP3_LOGIN, "pop3s"),
+        implicit_tls=True,
+        by_default=False,
+    ),
+    MailService(
+        *("sieve", 4190, 14190, "msieve-proxy", Daemon.MANAGESIEVE_LOGIN, "sieve"),
+        by_default=False,
+    ),
 )
 
 
-def find_services(names: Iterable[PortName]) -> list[MailService]:
+class PortName(StrEnum):
+    """Names of the mail services, in the table's order."""
+
+    _ignore_ = ["service"]  # noqa: RUF012  an Enum's own setting
+    for service in MAIL_SERVICES:
+        vars()[service.name.replace("-", "_").upper()] = service.name
+
+
+def find_services(names: Iterable[str]) -> list[MailService]:
     """Rows of the table for `names`, in the table's order and each once."""
     wanted = set(names)
     return [service for service in MAIL_SERVICES if service.name in wanted]
 
 
-DEFAULT_PORTS = (
-    PortName.SMTP,
-    PortName.SUBMISSION,
-    PortName.SUBMISSIONS,
-    PortName.IMAP,
-    PortName.IMAPS,
-)
+IMPLICIT_TLS = tuple(service.name for service in MAIL_SERVICES if service.implicit_tls)
+DEFAULT_PORTS = tuple(service.name for service in MAIL_SERVICES if service.by_default)
+PROXY_PORTS = tuple(service.proxy_port for service in MAIL_SERVICES)

@@ -19,17 +19,16 @@ NAME_RULE = Rule(
     lambda name: len(name) <= MAX_NAME_LENGTH and _NAME.fullmatch(name) is not None,
 )
 
-# Names of the two ConfigMaps that are made: the MailProxy's with one of these.
-OVERRIDES_SUFFIX = "-overrides"
-TRUST_SUFFIX = "-trust"
+# Names of the two managed ConfigMaps: the MailProxy's with one of these.
+_OVERRIDES_SUFFIX = "-overrides"
+_TRUST_SUFFIX = "-trust"
 
 OVERRIDES_RULE = Rule(
     "!has(self.spec.mailServer.overridesFrom) || !(self.spec.mailServer.overridesFrom in"
-    f" [self.metadata.name + '{OVERRIDES_SUFFIX}', self.metadata.name + '{TRUST_SUFFIX}'])",
+    f" [self.metadata.name + '{_OVERRIDES_SUFFIX}', self.metadata.name + '{_TRUST_SUFFIX}'])",
     "must name a ConfigMap of your own: `<name>-overrides` and `<name>-trust` are mailproxy's",
     lambda proxy: (
-        proxy.spec.mail_server.overrides_from
-        not in (f"{proxy.name}{OVERRIDES_SUFFIX}", f"{proxy.name}{TRUST_SUFFIX}")
+        proxy.spec.mail_server.overrides_from not in (proxy.overrides_name, proxy.trust_name)
     ),
     field_path=".spec.mailServer.overridesFrom",
 )
@@ -55,7 +54,7 @@ class MailProxy(ApiModel):
     """A MailProxy as the API server stores it, without its status."""
 
     metadata: Metadata
-    spec: MailProxySpec = Field(description="What the edge in front of a mail server has to do.")
+    spec: MailProxySpec = Field(description="Desired state of the MailProxy.")
 
     @model_validator(mode="after")
     def _check_rules(self) -> Self:
@@ -69,6 +68,16 @@ class MailProxy(ApiModel):
     @property
     def namespace(self) -> str:
         return self.metadata.namespace
+
+    @property
+    def overrides_name(self) -> str:
+        """Name of the ConfigMap that docker-mailserver reads when it starts."""
+        return f"{self.name}{_OVERRIDES_SUFFIX}"
+
+    @property
+    def trust_name(self) -> str:
+        """Name of the ConfigMap that lists the trusted networks."""
+        return f"{self.name}{_TRUST_SUFFIX}"
 
     @property
     def owner_reference(self) -> dict[str, Any]:

@@ -4,15 +4,28 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Annotated, Any, Self, TypeVar
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from mailproxy.api.base import FIELD_PATH, ApiModel, Rule, schema_rules
-from mailproxy.api.edge import EdgeSpec, EdgeType
+from mailproxy.api.edge import EdgeSpec
+from mailproxy.api.edge.types import EDGE_TYPES, find_row
 from mailproxy.api.mail_server import InternalClientSpec, MailServerSpec
-from mailproxy.api.mail_services import DEFAULT_PORTS, IMPLICIT_TLS, Listeners, PortName
+from mailproxy.api.mail_services import (
+    DEFAULT_PORTS,
+    IMPLICIT_TLS,
+    MAIL_SERVICES,
+    PROXY_PORTS,
+    Listeners,
+    PortName,
+)
 from mailproxy.api.names import EntryPointName, Hostname, ruled
 from mailproxy.api.networks import TrustedNetwork
+
+
+def _list(words: tuple[str, ...]) -> str:
+    """Words of an English list: `a, b and c`."""
+    return f"{', '.join(words[:-1])} and {words[-1]}"
 
 
 class Sni(StrEnum):
@@ -32,9 +45,10 @@ class Switch(StrEnum):
 
 
 _SNI_NEEDS_IMPLICIT_TLS = Rule(
-    "!has(self.sni) || self.sni == 'Any' || self.name in ['submissions', 'imaps', 'pop3s']",
-    "`sni: Hostname` works only where TLS comes first: `submissions`, `imaps`, `pop3s`; on the"
-    " other ports the server speaks before the client can name a host",
+    f"!has(self.sni) || self.sni == 'Any' || self.name in {list(IMPLICIT_TLS)}",
+    "`sni: Hostname` requires implicit TLS:"
+    f" {', '.join(f'`{name}`' for name in IMPLICIT_TLS)}; on the other ports the server speaks"
+    " before the client can name a host",
     lambda port: port.sni != Sni.HOSTNAME or port.name in IMPLICIT_TLS,
     field_path=".sni",
 )
@@ -48,19 +62,19 @@ class PortSpec(ApiModel):
     }
 
     name: PortName = Field(
-        description="The mail service: `smtp` (25), `submission` (587, STARTTLS), `submissions`"
-        " (465, TLS), `imap` (143), `imaps` (993), `pop3` (110), `pop3s` (995), `sieve` (4190)."
+        description=f"Mail service: {_list(tuple(map(str, MAIL_SERVICES)))}. TLS means implicit"
+        " TLS; the others offer STARTTLS."
     )
     entry_point: EntryPointName | None = Field(
         default=None,
-        description="Traefik entryPoint that serves this port. Left out: the one behind the"
-        " Service's port of that number, else the one called `mail-<name>` or `<name>`.",
+        description="Traefik entryPoint that serves this port. Defaults to the one behind the"
+        " Service port of that number, else the one called `mail-<name>` or `<name>`.",
     )
     sni: Sni | None = Field(
         default=None,
-        description="`Hostname`: only TLS connections that name `spec.hostname` are routed, so"
-        " several mail servers share the entryPoint; for implicit TLS only. `Any`: every"
-        " connection is. Left out: `Any`.",
+        description="`Hostname` routes only TLS connections that name `spec.hostname`, so that"
+        " several mail servers share the entryPoint; it requires implicit TLS. `Any` routes every"
+        " connection. Defaults to `Any`.",
     )
 
     @property
@@ -84,28 +98,45 @@ _TRUST_NEEDS_SOURCE = Rule(
 )
 
 
+def _check_set(items: Any) -> Any:
+    """Say in the model what the schema says with `x-kubernetes-list-type: set`, of raw texts."""
+    seen: set[str] = set()
+    for index, item in enumerate(items if isinstance(items, list) else ()):
+        if not isinstance(item, str):
+            continue  # of the wrong type, which is said elsewhere
+        if item in seen:
+            context = {FIELD_PATH: f"[{index}]"}
+            raise PydanticCustomError("duplicate", "must have each network once", context)
+        seen.add(item)
+    return items
+
+
 class TrustSpec(ApiModel):
-    """Whose PROXY protocol header Dovecot believes."""
+    """Sources from which Dovecot accepts a PROXY protocol header."""
 
     model_config = ApiModel.model_config | {"json_schema_extra": schema_rules(_TRUST_NEEDS_SOURCE)}
 
     source: TrustSource = Field(
         default=TrustSource.PROXY_PODS,
         alias="from",
-        description="`ProxyPods`: the live addresses of the proxy pods, nothing wider; followed"
-        " as pods come and go, and empty when there is none. `NodePodCIDRs`: the pod networks of"
+        description="`ProxyPods`: the live addresses of the proxy pods, added before they serve,"
+        " removed when they go, and empty when there is none. `NodePodCIDRs`: the pod networks of"
         " the nodes that run them, for networks that rewrite pod addresses; every pod on those"
-        " nodes can then claim any client address. `None`: only `networks`. Left out:"
+        " nodes can then claim any client address. `None`: only `networks`. Defaults to"
         " `ProxyPods`.",
     )
-    networks: list[TrustedNetwork] = Field(
-        default=[],
-        max_length=64,
-        description="Further networks in CIDR notation that are trusted and admitted, such as a"
-        " second load balancer's. Whoever sends from one can claim any client address and so"
-        " pass every check that looks at it: name single hosts where you can. At most 64, none"
-        " wider than /8 (IPv4) or /32 (IPv6). Left out: none.",
-    )
+    networks: Annotated[
+        list[TrustedNetwork],
+        Field(
+            max_length=64,
+            description="Further trusted networks in CIDR notation, which the NetworkPolicy admits"
+            " too, such as a second load balancer's. Whoever sends from one can claim any client"
+            " address and so pass every check that looks at it: name single hosts where you can."
+            " At most 64, none wider than /8 (IPv4) or /32 (IPv6). Defaults to none.",
+            json_schema_extra={"x-kubernetes-list-type": "set"},
+        ),
+        BeforeValidator(_check_set),
+    ] = Field(default=[])
 
     @model_validator(mode="after")
     def _check_rules(self) -> Self:
@@ -138,13 +169,15 @@ def _check_names(items: list[Named]) -> list[Named]:
     return items
 
 
-_ROUTES_NEED_TRAEFIK = Rule(
-    "self.edge.type == 'Traefik' || !has(self.ports) ||"
+_ROUTED = tuple(row.name for row in EDGE_TYPES if row.has_routes)
+_ONLY_ROUTED_PORTS = Rule(
+    f"self.edge.type in {list(_ROUTED)} || !has(self.ports) ||"
     " self.ports.all(p, !has(p.entryPoint) && !has(p.sni))",
-    "`ports[].entryPoint` and `ports[].sni` mean something for `edge.type: Traefik` only: leave"
-    " them out and route in your proxy's own configuration",
+    "`ports[].entryPoint` and `ports[].sni` may only be set when `edge.type` is"
+    f" {' or '.join(f'`{name}`' for name in _ROUTED)}: any other proxy is routed by its own"
+    " configuration",
     lambda spec: (
-        spec.edge.type == EdgeType.TRAEFIK
+        find_row(spec.edge.type).has_routes
         or not any(port.entry_point or port.sni for port in spec.ports)
     ),
     field_path=".ports",
@@ -153,9 +186,9 @@ _ROUTES_NEED_TRAEFIK = Rule(
 
 
 class MailProxySpec(ApiModel):
-    """What the edge in front of a mail server has to do."""
+    """Desired state of a MailProxy."""
 
-    model_config = ApiModel.model_config | {"json_schema_extra": schema_rules(_ROUTES_NEED_TRAEFIK)}
+    model_config = ApiModel.model_config | {"json_schema_extra": schema_rules(_ONLY_ROUTED_PORTS)}
 
     hostname: Hostname = Field(
         description="Name that mail clients connect to, fully qualified and in lower case; used"
@@ -165,31 +198,30 @@ class MailProxySpec(ApiModel):
         default=False,
         strict=True,
         description="`true` leaves everything as it is: nothing is written, and the trusted"
-        " networks no longer follow the proxy pods. Left out: `false`.",
+        " networks no longer follow the proxy pods. Defaults to `false`.",
     )
     edge: EdgeSpec = Field(
         default=EdgeSpec(),
-        description="The proxy in front. Left out: the Service `traefik` in the namespace"
-        " `traefik`, as Traefik's Helm chart makes it.",
+        description="The proxy in front. Defaults to the Service `traefik` in the namespace"
+        " `traefik`, as Traefik's Helm chart creates it.",
     )
     ports: Annotated[
         list[PortSpec],
         Field(
             min_length=1,
-            max_length=8,
-            description="Mail services that clients reach through the edge. Left out: smtp,"
-            " submission, submissions, imap and imaps.",
+            max_length=len(MAIL_SERVICES),
+            description="Mail services that clients reach through the edge. Defaults to"
+            f" {_list(DEFAULT_PORTS)}.",
         ),
         AfterValidator(_check_names),
         *_PORTS_RULES,
-    ] = Field(default=[PortSpec(name=name) for name in DEFAULT_PORTS])
+    ] = Field(default=[PortSpec(name=PortName(name)) for name in DEFAULT_PORTS])
     listeners: Listeners = Field(
         default=Listeners.SEPARATE,
         description="`Separate`: the mail server listens for the edge on ports of their own"
-        " (12525, 10587, 10465, 10143, 10993, 10110, 10995, 14190) and clients inside the cluster"
-        " keep the normal ones. `Shared`: the normal ports expect the PROXY protocol, and every"
-        " client without a header is refused. Takes effect when the mail server restarts. Left"
-        " out: `Separate`.",
+        f" ({', '.join(map(str, PROXY_PORTS))}), and clients inside the cluster keep the normal"
+        " ones. `Shared`: the normal ports expect the PROXY protocol, and every client without a"
+        " header is refused. Takes effect when the mail server restarts. Defaults to `Separate`.",
     )
     mail_server: MailServerSpec = Field(description="The mail server behind the edge.")
     internal_clients: Annotated[
@@ -197,8 +229,8 @@ class MailProxySpec(ApiModel):
         Field(
             max_length=16,
             description="Pods inside the cluster that use the mail server's normal ports for many"
-            " users, such as a webmail: Fail2ban never bans their live addresses, so that one"
-            " user's mistakes do not lock out all. Left out: none.",
+            " users, such as a webmail. Fail2ban never bans their live addresses, so that one"
+            " user's mistakes do not lock out all. Defaults to none.",
             json_schema_extra={
                 "x-kubernetes-list-type": "map",
                 "x-kubernetes-list-map-keys": ["name"],
@@ -208,32 +240,31 @@ class MailProxySpec(ApiModel):
     ] = Field(default=[])
     trust: TrustSpec = Field(
         default=TrustSpec(),
-        description="Whose PROXY protocol header Dovecot believes. Postfix has no such list and"
-        " believes anyone who reaches its PROXY ports: `networkPolicy` guards those. Left out:"
-        " the live addresses of the proxy pods.",
+        description="Sources from which Dovecot accepts a PROXY protocol header. Postfix has no"
+        " such list and accepts one from anyone who reaches its PROXY ports: `networkPolicy` guards"
+        " those. Defaults to the live addresses of the proxy pods.",
     )
     network_policy: Switch = Field(
         default=Switch.ENABLED,
         description="`Enabled` admits only the edge's pods and `trust.networks` to the PROXY"
         " ports and leaves every other port as it was, provided that the cluster's network"
         " enforces policies. `Disabled`: any pod can reach them and forge a client address"
-        " towards Postfix. Left out: `Enabled`.",
+        " towards Postfix. Defaults to `Enabled`.",
     )
-
     probe: Switch = Field(
         default=Switch.ENABLED,
         description="`Enabled`: the operator connects through each proxy pod to see whether the"
-        " mail server believes it, and says so in `status.proxies`; it never logs in. `Disabled`:"
-        " it does not. Left out: `Enabled`.",
+        " mail server accepts its header, and reports it in `status.proxies`; it never logs in."
+        " `Disabled`: it does not. Defaults to `Enabled`.",
     )
 
     @cached_property
-    def ports_by_name(self) -> dict[PortName, PortSpec]:
+    def ports_by_name(self) -> dict[str, PortSpec]:
         """The ports in the order of the mail services' table, so that order never matters."""
         named = {port.name: port for port in self.ports}
         return {name: named[name] for name in PortName if name in named}
 
     @model_validator(mode="after")
     def _check_rules(self) -> Self:
-        _ROUTES_NEED_TRAEFIK.check(self)
+        _ONLY_ROUTED_PORTS.check(self)
         return self

@@ -1,4 +1,4 @@
-"""Probes of the operator's own pod over HTTP."""
+"""Health of the operator's own pod, over HTTP."""
 
 import asyncio
 import socket
@@ -7,12 +7,12 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
-from mailproxy.app.shell import WATCHER_TASK
+from mailproxy.app.shell import KOPF_WATCH_TASK
 
 FindProblems = Callable[[], list[str]]
 
 
-class WatcherHealth:
+class KopfHealth:
     """Whether kopf's watch still lives: it has been seen to end without a word."""
 
     def __init__(self) -> None:
@@ -21,13 +21,13 @@ class WatcherHealth:
     def find_problems(self) -> list[str]:
         """Name the watch if it was there once and is gone."""
         names = (task.get_name() for task in asyncio.all_tasks())
-        is_alive = any(name.startswith(WATCHER_TASK) for name in names)
+        is_alive = any(name.startswith(KOPF_WATCH_TASK) for name in names)
         self._was_seen = self._was_seen or is_alive
-        return [] if is_alive or not self._was_seen else [f"no task `{WATCHER_TASK}`"]
+        return [] if is_alive or not self._was_seen else [f"no task `{KOPF_WATCH_TASK}`"]
 
 
 @asynccontextmanager
-async def serve_probes(
+async def serve_health(
     port: int, unhealthy: FindProblems, unready: FindProblems
 ) -> AsyncIterator[int]:
     """Serve `/healthz` and `/readyz` on all addresses: 200 `ok`, or 503 with what is wrong.

@@ -6,66 +6,75 @@ import signal
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, cast
 
 import kopf
 
-from mailproxy.app.health import WatcherHealth, serve_probes
+from mailproxy.api.labels import MANAGER
+from mailproxy.app.health import KopfHealth, serve_health
 from mailproxy.app.shell import build_registry, build_settings
 from mailproxy.controller.caches import Caches
-from mailproxy.controller.probes import Beliefs
+from mailproxy.controller.probes import Prober
 from mailproxy.controller.reconcile import Reconciler
 from mailproxy.engine.workqueue import WorkQueue, run_workers
+from mailproxy.identity import ObjectKey
 from mailproxy.kube.client import KubeClient
 from mailproxy.kube.events import EventRecorder
-from mailproxy.object_key import ObjectKey
+from mailproxy.options import Options
 from mailproxy.probe.greeting import probe_greeting
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Options:
-    """How the operator is run; `port` 0 lets the system choose, `instance` names the replica."""
+class Launch:
+    """Where the operator runs and as what; health port 0 lets the system choose.
+
+    `instance` names the replica.
+    """
 
     kubeconfig: str | None
     context: str | None
     port: int
-    workers: int
     instance: str
 
 
-async def run_operator(options: Options) -> None:
+async def run_operator(launch: Launch, options: Options) -> None:
     """Run until SIGTERM or SIGINT, or until a part fails, which is then raised.
 
     Raises:
         ConfigError: There is neither a service account nor a usable kubeconfig.
     """
-    client = await KubeClient.connect(options.kubeconfig, options.context)
+    client = await KubeClient.connect(
+        launch.kubeconfig, launch.context, field_manager=MANAGER, options=options
+    )
     try:
-        await _run(client, options)
+        await _run(client, launch, options)
     finally:
         await client.close()
 
 
-async def _run(client: KubeClient, options: Options) -> None:
-    queue: WorkQueue[ObjectKey] = WorkQueue()
-    caches = Caches(client, queue)
-    recorder = EventRecorder(client, options.instance)
-    beliefs = Beliefs(probe_greeting, queue.add)
-    reconciler = Reconciler(caches, client, recorder, lambda: datetime.now(UTC), beliefs)
-    watcher = WatcherHealth()
-    async with serve_probes(options.port, watcher.find_problems, caches.find_unsynced) as port:
-        log.info("probes on port %d", port)
+async def _run(client: KubeClient, launch: Launch, options: Options) -> None:
+    queue: WorkQueue[ObjectKey] = WorkQueue(options)
+    caches = Caches(client, queue, options)
+    recorder = EventRecorder(client, launch.instance, options)
+    prober = Prober(probe_greeting, queue.add, options)
+    now = partial(datetime.now, UTC)
+    reconciler = Reconciler(caches, client, recorder, now, prober, options)
+    kopf_health = KopfHealth()
+    async with serve_health(launch.port, kopf_health.find_problems, caches.find_unsynced) as port:
+        log.info("health on port %d", port)
         parts = {
             "sources": caches.sources.run(),
-            "beliefs": beliefs.run(),
+            "prober": prober.run(),
             "changed workloads": reconciler.wirer.search(queue.add),
             "workers": run_workers(queue, options.workers, reconciler.reconcile),
         }
         # Before kopf: it waits for and then cancels every task that is younger than itself.
         engine = asyncio.create_task(_run_engine(parts))
-        await _run_shell(client, queue, engine, options.instance)
+        registry = build_registry(client, queue, options)
+        await _run_shell(registry, build_settings(options), engine, launch.instance)
 
 
 async def _run_engine(parts: Mapping[str, Coroutine[Any, Any, None]]) -> None:
@@ -75,14 +84,17 @@ async def _run_engine(parts: Mapping[str, Coroutine[Any, Any, None]]) -> None:
 
 
 async def _run_shell(
-    client: KubeClient, queue: WorkQueue[ObjectKey], engine: asyncio.Task[None], instance: str
+    registry: kopf.OperatorRegistry,
+    settings: kopf.OperatorSettings,
+    engine: asyncio.Task[None],
+    instance: str,
 ) -> None:
     """Run kopf beside the engine; whichever ends first ends the other, the engine first."""
     stop_kopf, is_ready, stop = asyncio.Event(), asyncio.Event(), asyncio.Event()
     shell = asyncio.create_task(
         kopf.operator(
-            registry=build_registry(client, queue),
-            settings=build_settings(),
+            registry=registry,
+            settings=settings,
             identity=cast("Any", instance),  # else kopf looks for the user's name; there is none
             clusterwide=True,
             standalone=True,

@@ -17,34 +17,37 @@ import kopf
 
 from mailproxy.api.base import GROUP, PLURAL, VERSION
 from mailproxy.engine.workqueue import WorkQueue
+from mailproxy.identity import ObjectKey
 from mailproxy.kube.client import KubeClient
-from mailproxy.object_key import ObjectKey
+from mailproxy.options import Options
 
 log = logging.getLogger(__name__)
 
-MAX_LOGIN_DELAY = 30.0
-WATCHER_TASK = f"watcher for {PLURAL}"
+KOPF_WATCH_TASK = f"watcher for {PLURAL}"  # kopf's own name for it
 
 
 class LoginPace:
     """How long to wait before a login: kopf logs in again at once when it is refused."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_delay: float) -> None:
+        self._max_delay = max_delay
         self._last = -math.inf
         self._delay = 0.0
 
     def next_delay(self, now: float) -> float:
-        """Seconds to wait: none after a quiet time, else twice as long as before, at most 30."""
-        was_quiet = now - self._last > 2 * MAX_LOGIN_DELAY
-        self._delay = 0.0 if was_quiet else min(max(1.0, 2 * self._delay), MAX_LOGIN_DELAY)
+        """Seconds to wait: none after a quiet time, else twice as long as before, up to a limit."""
+        was_quiet = now - self._last > 2 * self._max_delay
+        self._delay = 0.0 if was_quiet else min(max(1.0, 2 * self._delay), self._max_delay)
         self._last = now + self._delay
         return self._delay
 
 
-def build_registry(client: KubeClient, queue: WorkQueue[ObjectKey]) -> kopf.OperatorRegistry:
+def build_registry(
+    client: KubeClient, queue: WorkQueue[ObjectKey], options: Options
+) -> kopf.OperatorRegistry:
     """Make the handlers; none of them decides anything."""
     registry = kopf.OperatorRegistry()
-    pace = LoginPace()
+    pace = LoginPace(options.login_max_delay_seconds)
 
     @kopf.on.login(registry=registry)
     async def login(**_: Any) -> kopf.AiohttpSession:
@@ -73,23 +76,24 @@ def build_registry(client: KubeClient, queue: WorkQueue[ObjectKey]) -> kopf.Oper
     return registry
 
 
-def build_settings() -> kopf.OperatorSettings:
+def build_settings(options: Options) -> kopf.OperatorSettings:
     """Settings with the defects of kopf 1.45 in mind (docs/architecture.md, "kopf")."""
     settings = kopf.OperatorSettings()
     settings.peering.standalone = True
     settings.scanning.disabled = True
     settings.posting.enabled = False
-    settings.process.ultimate_exiting_timeout = 25
-    watch_seconds = random.randint(240, 300)  # noqa: S311 - spreads load, guards nothing
+    settings.process.ultimate_exiting_timeout = options.exit_seconds
+    low, high = options.watch_min_seconds, options.watch_max_seconds
+    watch_seconds = int(random.uniform(low, high))  # noqa: S311 - spreads load, guards nothing
     settings.watching.server_timeout = watch_seconds
     settings.watching.client_timeout = watch_seconds + 15
-    settings.watching.connect_timeout = 10
+    settings.watching.connect_timeout = options.request_seconds
     # The inactivity timeout can cancel the watcher itself, which then never comes back.
     settings.watching.inactivity_timeout = 10 * 365 * 86400
     settings.watching.reconnect_backoff = 0.5
     settings.watching.chunk_size = 500
-    settings.networking.request_timeout = 30
-    settings.networking.connect_timeout = 10
+    settings.networking.request_timeout = 3 * options.request_seconds
+    settings.networking.connect_timeout = options.request_seconds
     settings.networking.error_backoffs = [0.5, 1, 2, 4, 8, 15, *[30] * 30]
     for chatty in ("kopf.objects", "kopf.activities"):
         logging.getLogger(chatty).setLevel(logging.WARNING)

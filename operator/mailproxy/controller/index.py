@@ -4,26 +4,23 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
-from mailproxy.object_key import ObjectKey
+from mailproxy.identity import ObjectKey, ObjectRef
 from mailproxy.observed.child import Child
-from mailproxy.observed.config_map import ConfigMap
 from mailproxy.observed.endpoint_slice import Endpoints
-from mailproxy.observed.service import Service
-from mailproxy.observed.world import ChildId
+from mailproxy.observed.snapshot import Stored, as_child
 
 N = TypeVar("N")
 V = TypeVar("V", Child, Endpoints)
-Made = Child | ConfigMap | Service  # what the watches on kinds of children deliver
 
 
 class ChildIndex:
     """Children and endpoints by the MailProxy that they belong to, kept by the watches' changes."""
 
     def __init__(self) -> None:
-        self._children: dict[ObjectKey, dict[ChildId, Child]] = defaultdict(dict)
+        self._children: dict[ObjectKey, dict[ObjectRef, Child]] = defaultdict(dict)
         self._endpoints: dict[ObjectKey, dict[str, Endpoints]] = defaultdict(dict)
 
-    def children(self, owner: ObjectKey) -> Mapping[ChildId, Child]:
+    def children(self, owner: ObjectKey) -> Mapping[ObjectRef, Child]:
         """Children that carry the owner's name in their label."""
         return self._children.get(owner, {})
 
@@ -32,20 +29,19 @@ class ChildIndex:
         slices = self._endpoints.get(owner)
         return any(slice_.ready for slice_ in slices.values()) if slices else None
 
-    def change_child(self, key: ObjectKey, old: Made | None, new: Made | None) -> set[ObjectKey]:
+    def change_child(
+        self, key: ObjectKey, old: Stored | None, new: Stored | None
+    ) -> set[ObjectKey]:
         """Take over a change; returns the MailProxies that it concerns."""
-        before, after = _as_child(old), _as_child(new)
-        return _replace(self._children, key, before, after, lambda child: (child.kind, child.name))
+        before = as_child(old) if old else None
+        after = as_child(new) if new else None
+        return _replace(self._children, key, before, after, lambda child: child.ref)
 
     def change_endpoints(
         self, key: ObjectKey, old: Endpoints | None, new: Endpoints | None
     ) -> set[ObjectKey]:
         """Take over a change; returns the MailProxies that it concerns."""
         return _replace(self._endpoints, key, old, new, lambda _: key.name)
-
-
-def _as_child(value: Made | None) -> Child | None:
-    return value.child if isinstance(value, ConfigMap | Service) else value
 
 
 def _replace(

@@ -1,1 +1,1 @@
-"""What is said: findings, conditions, status and events."""
+"""What is said: a module a condition, the status made of them, and events about its changes."""

@@ -1,27 +1,26 @@
-"""`Accepted`: whether the spec is valid and in conflict with no other MailProxy."""
+"""`Accepted`: the spec is valid and conflicts with no older MailProxy."""
+
+from collections.abc import Iterator
 
 from mailproxy.api.conditions import ConditionType
+from mailproxy.api.finding import Finding
+from mailproxy.api.mailproxy import MailProxy
 from mailproxy.api.reasons import Reason
-from mailproxy.diagnose.finding import _FALSE, _TRUE, Finding
-from mailproxy.observed.world import World
-from mailproxy.plan.model import Plan, Problem
+from mailproxy.diagnose.case import Case
+from mailproxy.identity import ObjectRef
+
+CONDITION = ConditionType.ACCEPTED
 
 
-def judge_accepted(world: World, plan: Plan) -> Finding:
-    if plan.conflict is not None:
-        return Finding(ConditionType.ACCEPTED, _FALSE, Reason.CONFLICT, f"{plan.conflict}.")
-    for problem in filter(is_about_user_files, plan.problems):
-        _, name = problem.child
-        effect = (
-            f"Until then ConfigMap {name} stays as it is."
-            if problem.child in world.children
-            else f"ConfigMap {name} is made then; a mail server that mounts it waits for it."
-        )
-        message = f"{problem.message}. {effect}"
-        return Finding(ConditionType.ACCEPTED, _FALSE, problem.reason, message)
-    message = "The spec makes sense and no older MailProxy stands in its way."
-    return Finding(ConditionType.ACCEPTED, _TRUE, Reason.ACCEPTED, message)
+def owns(proxy: MailProxy, ref: ObjectRef) -> bool:
+    """No object: the plan itself refuses what is not accepted."""
+    del proxy, ref
+    return False
 
 
-def is_about_user_files(problem: Problem) -> bool:
-    return problem.reason in (Reason.OVERRIDES_NOT_FOUND, Reason.OVERRIDES_INVALID)
+def inspect(case: Case) -> Iterator[Finding]:
+    """The conflict, if there is one; refused files of the user's are findings of the plan."""
+    if case.plan.conflict is not None:
+        yield case.plan.conflict
+    message = "The spec is valid and conflicts with no older MailProxy."
+    yield Finding(CONDITION, Reason.ACCEPTED, message)

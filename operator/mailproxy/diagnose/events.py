@@ -8,7 +8,7 @@ from mailproxy.diagnose.status import Status, known_conditions
 
 
 @dataclass(frozen=True)
-class Announcement:
+class EventNote:
     """One event to record about a MailProxy."""
 
     type: Literal["Normal", "Warning"]
@@ -16,12 +16,12 @@ class Announcement:
     note: str
 
 
-def find_announcements(previous: Status, current: Status) -> list[Announcement]:
+def find_event_notes(previous: Status, current: Status) -> list[EventNote]:
     """Events for what changed between two statuses: trust, failures, and that all is well."""
-    found: list[Announcement] = []
+    found: list[EventNote] = []
     old, new = set(previous.get("trustedNetworks") or []), set(current["trustedNetworks"])
     if old != new:
-        found.append(Announcement("Normal", "TrustChanged", _tell_change(old, new)))
+        found.append(EventNote("Normal", "TrustChanged", _describe_change(old, new)))
     known = known_conditions(previous)
     for type_, condition in known_conditions(current).items():
         before = known.get(type_)
@@ -29,13 +29,13 @@ def find_announcements(previous: Status, current: Status) -> list[Announcement]:
             continue
         is_ready = type_ == ConditionType.READY
         if is_ready and condition.status == ConditionStatus.TRUE:
-            found.append(Announcement("Normal", condition.reason, condition.message))
+            found.append(EventNote("Normal", condition.reason, condition.message))
         elif not is_ready and condition.status == ConditionStatus.FALSE:
-            found.append(Announcement("Warning", condition.reason, condition.message))
+            found.append(EventNote("Warning", condition.reason, condition.message))
     return found
 
 
-def _tell_change(old: set[str], new: set[str]) -> str:
+def _describe_change(old: set[str], new: set[str]) -> str:
     parts = [
         f"{word} {', '.join(sorted(networks))}"
         for word, networks in (("now trusted:", new - old), ("no longer trusted:", old - new))

@@ -2,20 +2,23 @@
 
 from collections.abc import Sequence
 
-from mailproxy.api.conditions import ConditionType
+from mailproxy.api.conditions import ConditionStatus, ConditionType
+from mailproxy.api.finding import Finding
 from mailproxy.api.reasons import Reason
-from mailproxy.diagnose.finding import _FALSE, _TRUE, Finding
 
 
 def summarize(findings: Sequence[Finding]) -> Finding:
-    """`Ready`: the first finding that fails or whose turn has not come.
+    """Repeat the first finding that fails, else the first that is pending, else say what is right.
 
     What can never be known, such as entryPoints in a file, does not fail it.
     """
-    for finding in sorted(findings, key=lambda finding: finding.status != _FALSE):
-        if finding.status == _FALSE or finding.reason == Reason.PENDING:
-            return Finding(ConditionType.READY, finding.status, finding.reason, finding.message)
-    message = (
-        "Mail can flow: edge, entryPoints, routes, trust and mail server are as they should be."
-    )
-    return Finding(ConditionType.READY, _TRUE, Reason.READY, message)
+    failed = [f for f in findings if f.status == ConditionStatus.FALSE]
+    pending = [f for f in findings if f.reason == Reason.PENDING]
+    for finding in (*failed, *pending):
+        return Finding(ConditionType.READY, finding.reason, finding.message, finding.object)
+    checked = [f.condition.subject for f in findings if f.status == ConditionStatus.TRUE]
+    unknown = [f.condition.subject for f in findings if f.status == ConditionStatus.UNKNOWN]
+    message = f"All checks passed: {', '.join(checked)}."
+    if unknown:
+        message += f" Not known: {', '.join(unknown)}."
+    return Finding(ConditionType.READY, Reason.READY, message)

@@ -1,75 +1,98 @@
-"""`TrustReady`: whether the trust list is exactly the edge's addresses."""
+"""`TrustReady`: the trusted networks are exactly the edge's live addresses."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 
 from mailproxy.api.conditions import ConditionType
+from mailproxy.api.finding import Finding
 from mailproxy.api.mailproxy import MailProxy
 from mailproxy.api.reasons import Reason
 from mailproxy.api.spec import TrustSource
 from mailproxy.api.status import MAX_TRUSTED_NETWORKS
-from mailproxy.diagnose.finding import _FALSE, _TRUE, _UNKNOWN, Finding
-from mailproxy.diagnose.words import count_things, explain_problems
-from mailproxy.plan.metadata import trust_name
-from mailproxy.plan.model import Plan, Problem
+from mailproxy.diagnose.case import Case
+from mailproxy.diagnose.words import WAITS_FOR_ACCEPTANCE, count
+from mailproxy.identity import ObjectRef
 from mailproxy.plan.trust.clients import Clients
 from mailproxy.plan.trust.networks import Trust
 
-
-def judge_trust(proxy: MailProxy, plan: Plan, problems: Sequence[Problem]) -> Finding:
-    type_, trust = ConditionType.TRUST_READY, plan.trust
-    child = ("ConfigMap", trust_name(proxy))
-    for problem in problems:
-        if problem.child == child:
-            return Finding(type_, _FALSE, problem.reason, explain_problems([problem]))
-    if plan.conflict is not None and not plan.children:
-        return Finding(type_, _UNKNOWN, Reason.PENDING, "Waits until the spec is accepted.")
-    if advice := _explain_lack(trust) or _explain_crowd(plan.clients):
-        return Finding(type_, _FALSE, *advice)
-    if trust.host_nodes and proxy.spec.trust.source == TrustSource.PROXY_PODS:
-        message = (
-            f"Proxy pods use the network of {', '.join(trust.host_nodes)}: every process on these"
-            " nodes is trusted like the proxy. Run the edge without hostNetwork to narrow it."
-        )
-        return Finding(type_, _TRUE, Reason.HOST_NETWORK, message)
-    wide = [str(network) for network in trust.networks if network.num_addresses > 1]
-    if wide:
-        message = (
-            f"Everybody in {', '.join(wide)} is trusted, not the proxy pods alone. Where you can,"
-            " use `spec.trust.from: ProxyPods` and single hosts in `spec.trust.networks`."
-        )
-        return Finding(type_, _TRUE, Reason.WIDE_NETWORK, message)
-    message = f"{count_things(len(trust.networks), 'address')} trusted, and no network."
-    return Finding(type_, _TRUE, Reason.UP_TO_DATE, message)
+CONDITION = ConditionType.TRUST_READY
 
 
-def _explain_lack(trust: Trust) -> tuple[Reason, str] | None:
-    """Why the edge, or a part of it, is not trusted; None when all of it is."""
+def owns(proxy: MailProxy, ref: ObjectRef) -> bool:
+    """The ConfigMap that lists the trusted networks."""
+    return ref == ObjectRef("ConfigMap", proxy.trust_name)
+
+
+def inspect(case: Case) -> Iterator[Finding]:
+    """Who is missing from the list, and who is on it beside the proxy pods."""
+    trust = case.plan.trust
+    if case.has_conflict and not case.plan.children:
+        yield Finding(CONDITION, Reason.PENDING, WAITS_FOR_ACCEPTANCE)
+        return
+    yield from _find_missing(trust)
+    yield from _find_too_many_clients(case.plan.clients)
+    yield from _find_wide(case.proxy, trust)
+    message = f"{count(len(trust.networks), 'address')} trusted: {_describe_sources(case.proxy)}."
+    yield Finding(CONDITION, Reason.UP_TO_DATE, message)
+
+
+def _describe_sources(proxy: MailProxy) -> str:
+    """Where the trusted addresses come from."""
+    source = {
+        TrustSource.PROXY_PODS: "of the proxy pods",
+        TrustSource.NODE_POD_CIDRS: "of the proxy pods' nodes",
+        TrustSource.NONE: "",
+    }[proxy.spec.trust.source]
+    named = "of `spec.trust.networks`" if proxy.spec.trust.networks else ""
+    return " and ".join(filter(None, (source, named)))
+
+
+def _find_missing(trust: Trust) -> Iterator[Finding]:
+    """Why the edge, or a part of it, is not trusted."""
     if trust.too_many:
-        return Reason.TOO_MANY_ADDRESSES, (
+        message = (
             f"{trust.too_many} trusted networks are more than the {MAX_TRUSTED_NETWORKS} that"
             " Dovecot can read, so nobody is trusted. Run fewer proxy pods, or cover them with"
             " `spec.trust.networks` and `spec.trust.from: None`."
         )
-    if trust.silent_nodes:
-        return Reason.NO_NODE_ADDRESSES, (
-            f"Nothing to trust is known of node {', '.join(trust.silent_nodes)}: it has no"
-            " `status.addresses` or no `spec.podCIDRs`. Set `spec.trust.from` to another source,"
-            " such as `None` with the node's networks in `spec.trust.networks`."
+        yield Finding(CONDITION, Reason.TOO_MANY_ADDRESSES, message)
+    elif trust.silent_nodes:
+        message = (
+            f"Node {', '.join(trust.silent_nodes)} reports no usable address or pod CIDR"
+            " (`status.addresses`, `spec.podCIDRs`). Set `spec.trust.from` to another source, such"
+            " as `None` with the node's networks in `spec.trust.networks`."
         )
-    if not trust.networks:
-        return Reason.NO_PROXY_PODS, (
-            "Nobody is trusted: no live proxy pod has an address yet. Start the edge, mend"
+        yield Finding(CONDITION, Reason.NO_NODE_ADDRESSES, message)
+    elif not trust.networks:
+        message = (
+            "Nobody is trusted: no live proxy pod has an address yet. Start the edge, fix"
             " `spec.edge`, or name networks in `spec.trust.networks`."
         )
-    return None
+        yield Finding(CONDITION, Reason.NO_PROXY_PODS, message)
 
 
-def _explain_crowd(clients: Clients | None) -> tuple[Reason, str] | None:
-    """Why no internal client counts; None when all do."""
-    if clients is None or not clients.too_many:
-        return None
-    return Reason.TOO_MANY_ADDRESSES, (
-        f"`spec.internalClients` find pods with {clients.too_many} addresses, more than the"
-        f" {MAX_TRUSTED_NETWORKS} that Dovecot can read, so none of them counts. Choose fewer by"
-        " their labels."
-    )
+def _find_too_many_clients(clients: Clients | None) -> Iterator[Finding]:
+    """Why no internal client counts."""
+    if clients is not None and clients.too_many:
+        message = (
+            f"`spec.internalClients` select pods with {clients.too_many} addresses, more than the"
+            f" {MAX_TRUSTED_NETWORKS} that Dovecot can read, so none of them counts. Select fewer"
+            " with their labels."
+        )
+        yield Finding(CONDITION, Reason.TOO_MANY_ADDRESSES, message)
+
+
+def _find_wide(proxy: MailProxy, trust: Trust) -> Iterator[Finding]:
+    """Who is trusted beside the proxy pods."""
+    if trust.host_nodes and proxy.spec.trust.source == TrustSource.PROXY_PODS:
+        message = (
+            f"Proxy pods run with hostNetwork on {', '.join(trust.host_nodes)}: every process there"
+            " is trusted. Run the edge without hostNetwork to narrow it."
+        )
+        yield Finding(CONDITION, Reason.HOST_NETWORK, message)
+    wide = [str(network) for network in trust.networks if network.num_addresses > 1]
+    if wide:
+        message = (
+            f"Every host in {', '.join(wide)} is trusted, not only the proxy pods. Where you can,"
+            " use `spec.trust.from: ProxyPods` and single hosts in `spec.trust.networks`."
+        )
+        yield Finding(CONDITION, Reason.WIDE_NETWORK, message)

@@ -1,33 +1,33 @@
 """Pieces of text that several messages need."""
 
-from collections.abc import Sequence
-
 from mailproxy.api.edge import EdgeSpec
-from mailproxy.observed.body import Labels
-from mailproxy.plan.model import Problem
+from mailproxy.api.mailproxy import MailProxy
+from mailproxy.observed.body import Labels, join_labels
+from mailproxy.observed.selectors import find_mail_pods
 
-
-def explain_problems(problems: Sequence[Problem]) -> str:
-    """Tell the first problem whole, and how many more there are."""
-    kind, name = problems[0].child
-    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-    return f"{kind} {name}: {problems[0].message}{more}."
+WAITS_FOR_ACCEPTANCE = "Waiting until the spec is accepted."
 
 
 def describe_edge(spec: EdgeSpec) -> str:
-    """The edge as `namespace/service`, or by its labels where there is no Service."""
+    """The edge as `namespace/service`, or by its labels if they select its pods."""
     if spec.pod_selector is None:
         return f"{spec.namespace}/{spec.resolved_service_name}"
-    labels = sorted(spec.pod_selector.match_labels.items())
-    return f"{spec.namespace}/{','.join(f'{key}={value}' for key, value in labels)}"
+    return f"{spec.namespace}/{join_labels(spec.pod_selector.match_labels.items())}"
 
 
 def describe_pods(namespace: str, labels: Labels) -> str:
-    text = ",".join(f"{key}={value}" for key, value in labels)
-    return f"with the labels {text} in namespace {namespace}"
+    """Pods by their labels, as a phrase."""
+    return f"with labels {join_labels(labels)} in namespace {namespace}"
 
 
-def count_things(number: int, noun: str) -> str:
+def describe_mail_pods(proxy: MailProxy) -> str:
+    """The mail server's pods by their labels, as a phrase."""
+    pods = find_mail_pods(proxy)
+    return describe_pods(pods.namespace, pods.labels)
+
+
+def count(number: int, noun: str) -> str:
+    """A number with its noun: `1 address`, `2 addresses`."""
     if number == 1:
         return f"1 {noun}"
     return f"{number} {noun}{'es' if noun.endswith('s') else 's'}"

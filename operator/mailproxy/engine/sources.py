@@ -6,14 +6,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Generic, TypeVar
 
+from mailproxy.identity import ObjectKey, Resource
 from mailproxy.kube.client import KubeClient
 from mailproxy.kube.reflector import Pace, Reflector
-from mailproxy.kube.resource import Resource
-from mailproxy.object_key import ObjectKey
+from mailproxy.options import Options
 
 K = TypeVar("K", bound=Hashable)
-
-GRACE_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -71,15 +69,15 @@ class Sources(Generic[K]):
         client: KubeClient,
         projections: Mapping[Resource, Callable[[dict[str, Any]], Any]],
         on_trigger: Callable[[K], None],
+        options: Options,
         *,
-        grace_seconds: float = GRACE_SECONDS,
         pace: Pace | None = None,
     ) -> None:
         self._client = client
         self._projections = projections
         self._on_trigger = on_trigger
-        self._grace_seconds = grace_seconds
-        self._pace = pace
+        self._grace_seconds = options.watch_keep_seconds
+        self._pace = pace or Pace(options)
         self._streams: dict[Watch, _Stream[K]] = {}
         self._wanted: dict[K, frozenset[Watch]] = {}
         self._group: asyncio.TaskGroup | None = None

@@ -14,11 +14,9 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from mailproxy.kube.errors import TransientError
+from mailproxy.options import Options
 
 K = TypeVar("K", bound=Hashable)
-
-RETRY_SECONDS = 0.25
-RETRY_MAX_SECONDS = 300.0
 
 log = logging.getLogger(__name__)
 
@@ -40,13 +38,15 @@ class WorkQueue(Generic[K]):
     `loop` gives `time` and `call_later`, for tests with a time of their own.
     """
 
-    failures = 0  # runs that raised something unforeseen
+    failures = 0  # runs that raised something unexpected
 
     def __init__(
         self,
+        options: Options,
         loop: asyncio.AbstractEventLoop | None = None,
         chance: Callable[[], float] = random.random,
     ) -> None:
+        self._options = options
         self._loop = loop
         self._chance = chance
         self._ready: OrderedDict[K, None] = OrderedDict()
@@ -86,8 +86,8 @@ class WorkQueue(Generic[K]):
         """Have the key run after a wait that doubles with each retry until `forget`."""
         count = self._retries.get(key, 0)
         self._retries[key] = count + 1
-        wait = RETRY_SECONDS * 2 ** min(count, 16)
-        wait = min(wait + wait / 2 * self._chance(), RETRY_MAX_SECONDS)
+        wait = self._options.retry_min_seconds * 2 ** min(count, 16)
+        wait = min(wait + wait / 2 * self._chance(), self._options.retry_max_seconds)
         self.add_after(key, max(wait, at_least or 0.0))
 
     def forget(self, key: K) -> None:
@@ -154,10 +154,10 @@ async def _run(queue: WorkQueue[K], key: K, handle: Callable[[K], Awaitable[Resu
     try:
         result = await handle(key)
     except TransientError as error:
-        log.warning("%s: will be tried again: %s", key, error)
+        log.warning("%s: retrying: %s", key, error)
         queue.retry(key, error.retry_after)
     except Exception:
-        log.exception("%s: unforeseen, will be tried again", key)
+        log.exception("%s: unexpected error, retrying", key)
         queue.failures += 1
         queue.retry(key)
     else:

@@ -6,14 +6,11 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Any, NamedTuple, Self
 
+from mailproxy.identity import Resource
 from mailproxy.kube.credentials import Credentials, Login
 from mailproxy.kube.errors import Conflict, NotFound, NotServed, TransientError, error_from_status
-from mailproxy.kube.resource import Resource
 from mailproxy.kube.transport import Transport
-
-FIELD_MANAGER = "mailproxy-operator"
-IDLE_SECONDS = 75.0  # bookmarks come each minute; where etcd is too quiet for them, we list
-MAX_WRITES = 16
+from mailproxy.options import Options
 
 
 class ObjectList(NamedTuple):
@@ -37,22 +34,29 @@ class KubeClient:
     what may heal.
     """
 
-    def __init__(self, transport: Transport) -> None:
+    def __init__(self, transport: Transport, field_manager: str, max_writes: int) -> None:
         self._transport = transport
-        self._writes = asyncio.Semaphore(MAX_WRITES)
+        self._field_manager = field_manager
+        self._writes = asyncio.Semaphore(max_writes)
 
     @classmethod
     async def connect(
         cls,
         kubeconfig: str | None,
         context: str | None = None,
+        *,
+        field_manager: str,
+        options: Options | None = None,
     ) -> Self:
         """Make a client without sending a request yet; raises ConfigError.
 
         It acts as the pod's service account if `kubeconfig` is None and there is one, else by the
         named kubeconfig, `$KUBECONFIG` or `~/.kube/config`.
         """
-        return cls(Transport(await Login.load(kubeconfig, context)))
+        options = options or Options()
+        login = await Login.load(kubeconfig, context, options.token_seconds)
+        transport = Transport(login, options.request_seconds)
+        return cls(transport, field_manager, options.max_writes)
 
     async def close(self) -> None:
         """Close all connections; watches that are still open fail."""
@@ -91,7 +95,7 @@ class KubeClient:
         field_selector: str = "",
         resource_version: str,
         timeout_seconds: float = 270,
-        idle_timeout: float = IDLE_SECONDS,
+        idle_timeout: float = 75,
         on_open: Callable[[], None] = lambda: None,
     ) -> AsyncGenerator[WatchEvent, None]:
         """Yield what happens after `resource_version`, bookmarks too, until the server ends it.
@@ -120,7 +124,7 @@ class KubeClient:
         manifest: dict[str, Any],
         *,
         subresource: str | None = None,
-        field_manager: str = FIELD_MANAGER,
+        field_manager: str | None = None,
         force: bool = True,
     ) -> dict[str, Any]:
         """Server-side apply `manifest`, which names itself; return the object as it is now.
@@ -130,7 +134,10 @@ class KubeClient:
         """
         metadata = manifest["metadata"]
         path = resource.path(metadata.get("namespace"), metadata["name"], subresource)
-        query = {"fieldManager": field_manager, "force": str(force).lower()}
+        query = {
+            "fieldManager": field_manager or self._field_manager,
+            "force": str(force).lower(),
+        }
         return await self._write("apply", path, manifest, query)
 
     async def merge_patch(
@@ -140,7 +147,7 @@ class KubeClient:
 
         With `metadata.uid` in it an object that has taken the name meanwhile is refused (422).
         """
-        query = {"fieldManager": FIELD_MANAGER}
+        query = {"fieldManager": self._field_manager}
         return await self._write("patch", resource.path(namespace, name), patch, query)
 
     async def delete(

@@ -17,8 +17,6 @@ import yaml
 from kubernetes.aio.client import Configuration
 from kubernetes.aio.config import ConfigException, incluster_config, kube_config
 
-TOKEN_SECONDS = 60.0  # the kubelet replaces a token long before it expires
-
 log = logging.getLogger(__name__)
 
 # The last two come from files of another shape than a kubeconfig's.
@@ -45,12 +43,20 @@ class Credentials:
 
 
 class Login:
-    """A configuration of the `kubernetes` client whose token is never older than a minute."""
+    """A configuration of the `kubernetes` client whose token is never older than `token_seconds`.
+
+    The kubelet replaces a token long before it expires.
+    """
 
     def __init__(
-        self, loader: Any, configuration: Configuration, clock: Callable[[], float]
+        self,
+        loader: Any,
+        configuration: Configuration,
+        token_seconds: float,
+        clock: Callable[[], float],
     ) -> None:
         self.configuration = configuration
+        self._token_seconds = token_seconds
         self._loader = loader
         self._clock = clock
         self._read_at = clock()
@@ -61,6 +67,7 @@ class Login:
         cls,
         kubeconfig: str | None,
         context: str | None,
+        token_seconds: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> Self:
         """Take the pod's service account if no kubeconfig is named and there is one.
@@ -83,7 +90,7 @@ class Login:
         except _UNUSABLE as error:
             raise ConfigError(str(error)) from error
         configuration.proxy = configuration.proxy or _find_proxy(configuration.host)
-        return cls(loader, configuration, clock)
+        return cls(loader, configuration, token_seconds, clock)
 
     async def token(self) -> str | None:
         """Return the bearer token as it is now, without the word `Bearer`."""
@@ -95,7 +102,7 @@ class Login:
         self._read_at = -math.inf
 
     async def _refresh(self, configuration: Configuration) -> None:
-        if self._clock() - self._read_at < TOKEN_SECONDS:
+        if self._clock() - self._read_at < self._token_seconds:
             return
         self._read_at = self._clock()
         try:

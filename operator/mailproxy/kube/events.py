@@ -8,15 +8,14 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Literal
 
+from mailproxy.identity import Resource
 from mailproxy.kube.client import KubeClient
 from mailproxy.kube.errors import ApiError, TransientError
-from mailproxy.kube.resource import Resource
+from mailproxy.options import Options
 
 EVENTS = Resource("events.k8s.io", "v1", "events", "Event")
 CONTROLLER = "mailproxy.dev/operator"
 NOTE_BYTES = 1024  # the API server refuses more
-BURST = 25  # as client-go: so many events per object at once,
-REFILL_SECONDS = 300.0  # then one each five minutes
 MAX_OBJECTS = 4096  # whose rate is remembered; client-go's number, too
 
 log = logging.getLogger(__name__)
@@ -26,9 +25,14 @@ class EventRecorder:
     """Records Events in the name of one replica (`instance`, the pod's name)."""
 
     def __init__(
-        self, client: KubeClient, instance: str, clock: Callable[[], float] = time.monotonic
+        self,
+        client: KubeClient,
+        instance: str,
+        options: Options,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client = client
+        self._options = options
         self._instance = instance[:128]
         self._clock = clock
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
@@ -75,8 +79,9 @@ class EventRecorder:
     def _admit(self, uid: str) -> bool:
         """Take a token from the object's bucket, if one is left."""
         now = self._clock()
-        tokens, filled = self._buckets.pop(uid, (float(BURST), now))
-        tokens = min(BURST, tokens + (now - filled) / REFILL_SECONDS)
+        burst, refill = self._options.event_burst, self._options.event_refill_seconds
+        tokens, filled = self._buckets.pop(uid, (float(burst), now))
+        tokens = min(burst, tokens + (now - filled) / refill)
         admitted = tokens >= 1
         self._buckets[uid] = (tokens - admitted, now)
         if len(self._buckets) > MAX_OBJECTS:

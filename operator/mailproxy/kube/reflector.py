@@ -11,14 +11,14 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
-from mailproxy.kube.client import IDLE_SECONDS, KubeClient, WatchEvent
+from mailproxy.identity import ObjectKey, Resource
+from mailproxy.kube.client import KubeClient, WatchEvent
 from mailproxy.kube.errors import ApiError, Expired, NotServed, TransientError, WatchStalled
-from mailproxy.kube.resource import Resource
-from mailproxy.object_key import ObjectKey
+from mailproxy.options import Options
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -27,15 +27,9 @@ _ABSENT = object()  # a projected value may well be None
 
 @dataclass(frozen=True)
 class Pace:
-    """How long a reflector waits for what, in seconds; tests put their own time in."""
+    """How long a reflector waits for what; tests put their own time in."""
 
-    watch_min: float = 240.0  # the server ends a watch after a random time from min to max,
-    watch_max: float = 300.0  # so that streams do not all come back together
-    idle: float = IDLE_SECONDS
-    short_watch: float = 5.0  # a watch that ends sooner and brought nothing has failed
-    not_served_poll: float = 5.0
-    backoff_min: float = 0.2
-    backoff_max: float = 30.0
+    options: Options = field(default_factory=Options)
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     chance: Callable[[], float] = random.random
@@ -44,9 +38,18 @@ class Pace:
         """Choose a time from `low` to `high` at random."""
         return low + (high - low) * self.chance()
 
+    def watch(self) -> float:
+        """Choose how long a watch may take, so that streams do not all come back together."""
+        return self.pick(self.options.watch_min_seconds, self.options.watch_max_seconds)
+
+    def not_served(self) -> float:
+        """Choose the wait until a kind is asked for again that is not served."""
+        return self.pick(self.options.not_served_seconds / 2, self.options.not_served_seconds)
+
     def backoff(self, failures: int) -> float:
         """Choose the wait after so many failures in a row: it doubles, half of it is chance."""
-        wait = min(self.backoff_min * 2 ** min(failures - 1, 16), self.backoff_max)
+        wait = self.options.watch_retry_min_seconds * 2 ** min(failures - 1, 16)
+        wait = min(wait, self.options.watch_retry_max_seconds)
         return self.pick(wait / 2, wait)
 
 
@@ -119,7 +122,7 @@ class Reflector(Generic[T]):
             return 0.0 if useful else self._fail()
         except NotServed:
             self._forget_all()
-            return self._pace.pick(self._pace.not_served_poll / 2, self._pace.not_served_poll)
+            return self._pace.not_served()
         except Expired as error:
             self._version = None
             return self._fail(error)
@@ -156,8 +159,8 @@ class Reflector(Generic[T]):
             self._namespace,
             **self._selectors,
             resource_version=version,
-            timeout_seconds=self._pace.pick(self._pace.watch_min, self._pace.watch_max),
-            idle_timeout=self._pace.idle,
+            timeout_seconds=self._pace.watch(),
+            idle_timeout=self._pace.options.watch_idle_seconds,
             on_open=self._opened,
         )
         try:
@@ -166,7 +169,8 @@ class Reflector(Generic[T]):
                     useful = True
                     self._handle(event)
         finally:
-            useful = useful or self._pace.clock() - started >= self._pace.short_watch
+            age = self._pace.clock() - started
+            useful = useful or age >= self._pace.options.watch_short_seconds
             if useful:
                 self._failures = 0
         return useful
@@ -209,7 +213,7 @@ class Reflector(Generic[T]):
         """Set what is known about the stream itself, and call `on_sync` if that is news."""
         if error != self.error:
             level = logging.WARNING if error else logging.INFO
-            log.log(level, "%s: %s", self, error or "in step again")
+            log.log(level, "%s: %s", self, error or "watch recovered")
         if served != self.served:
             log.info("%s: %s", self, "is served now" if served else "is not served, no such CRD")
         news = (served, error, synced) != (self.served, self.error, self.synced)

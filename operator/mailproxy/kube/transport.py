@@ -15,8 +15,6 @@ from mailproxy import __version__
 from mailproxy.kube.credentials import ConfigError, Credentials, Login
 from mailproxy.kube.errors import TransientError, WatchStalled, error_from_response
 
-REQUEST_SECONDS = 10.0
-
 _JSON = "application/json"
 _VERBS = {  # HTTP method and content type
     "get": ("GET", _JSON),
@@ -36,8 +34,9 @@ class Transport:
     typed APIs cost 24 to 34 MiB and a second at start, and six times the time per object.
     """
 
-    def __init__(self, login: Login) -> None:
+    def __init__(self, login: Login, request_seconds: float) -> None:
         self._login = login
+        self._request_seconds = request_seconds
         try:
             self._api: Any = ApiClient(login.configuration)  # few of its methods are annotated
         except OSError as error:
@@ -65,8 +64,8 @@ class Transport:
         query: Mapping[str, str] | None = None,
         body: dict[str, Any] | None = None,
     ) -> dict[str, Any]:
-        """Send one request and decode its answer, all within REQUEST_SECONDS."""
-        limits = aiohttp.ClientTimeout(total=REQUEST_SECONDS)
+        """Send one request and decode its answer, all within `request_seconds`."""
+        limits = aiohttp.ClientTimeout(total=self._request_seconds)
         with _lost_connection(f"{verb} {path}"):
             response = await self._send(verb, path, query or {}, limits, body)
             answer: dict[str, Any] = json.loads(await response.response.read())
@@ -81,7 +80,7 @@ class Transport:
         """
         limits = aiohttp.ClientTimeout(total=None, sock_read=idle_seconds)
         with _lost_connection(f"watch {path}", timeout_error=WatchStalled):
-            async with asyncio.timeout(REQUEST_SECONDS):
+            async with asyncio.timeout(self._request_seconds):
                 response = await self._send("watch", path, query, limits)
             try:
                 on_open()

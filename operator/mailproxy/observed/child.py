@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from mailproxy.api.labels import EDGE_ANNOTATION, MANAGED_BY_LABEL, MANAGER, NAME_LABEL
+from mailproxy.identity import ObjectRef
 from mailproxy.observed.body import Labels, Object, sorted_labels
 
 
@@ -30,13 +31,18 @@ class Child:
         return dict(self.labels).items() >= {MANAGED_BY_LABEL: MANAGER, NAME_LABEL: name}.items()
 
     @property
+    def ref(self) -> ObjectRef:
+        """Its kind and name."""
+        return ObjectRef(self.kind, self.name)
+
+    @property
     def owner(self) -> str:
         """Name of the MailProxy that the object says it belongs to."""
         return dict(self.labels).get(NAME_LABEL, "")
 
     @property
     def is_ours(self) -> bool:
-        """Whether its label says that a mailproxy made it, for whatever MailProxy."""
+        """Whether its label says that it was created for a MailProxy, whichever."""
         return dict(self.labels).get(MANAGED_BY_LABEL) == MANAGER
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from mailproxy.api.mailproxy import MailProxy, describe_errors
-from mailproxy.object_key import ObjectKey
+from mailproxy.identity import ObjectKey
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ class Container:
 class Pod:
     """One pod. `addresses` are `status.podIPs`; a hostNetwork pod has its node's.
 
-    `trust_annotation` is the last poke that it was given (`plan/poke.py`).
+    `trust_annotation` is that of the last volume refresh (`plan/rollout/volume_refresh.py`).
     """
 
     namespace: str

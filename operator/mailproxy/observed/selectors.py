@@ -1,17 +1,29 @@
-"""Which pods a MailProxy speaks of: the edge's and its internal clients'."""
+"""Which objects a MailProxy speaks of: its edge, its mail server, its internal clients."""
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import starmap
 
 from mailproxy.api.edge import EdgeSpec
+from mailproxy.api.mail_server import TrustUpdate, Wiring, WorkloadRef
 from mailproxy.api.mailproxy import MailProxy
 from mailproxy.api.names import LABEL_KEY, LABEL_VALUE, NAMESPACE
 from mailproxy.api.spec import TrustSource, TrustSpec
+from mailproxy.identity import PODS, Resource
 from mailproxy.observed.body import Labels, sorted_labels
 from mailproxy.observed.pod import Pod
 from mailproxy.observed.service import Service
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Objects of one kind, of one namespace or all, by labels or by name."""
+
+    resource: Resource
+    namespace: str | None = None
+    labels: Labels = ()
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -19,7 +31,12 @@ class PodSet:
     """Pods of one namespace that carry all of `labels`."""
 
     namespace: str
-    labels: Labels = field(default=())
+    labels: Labels = ()
+
+    @property
+    def selection(self) -> Selection:
+        """What to look for to find these pods."""
+        return Selection(PODS, self.namespace, labels=self.labels)
 
 
 def find_pod_set(
@@ -84,3 +101,15 @@ def find_client_pods(proxy: MailProxy) -> dict[str, PodSet]:
         )
         for client in proxy.spec.internal_clients
     }
+
+
+def find_mail_pods(proxy: MailProxy) -> PodSet:
+    """Where the mail server's pods are."""
+    return PodSet(proxy.namespace, sorted_labels(proxy.spec.mail_server.pod_selector.match_labels))
+
+
+def find_workload(proxy: MailProxy) -> WorkloadRef | None:
+    """The workload that a MailProxy wants changed; None if it wants none."""
+    spec = proxy.spec.mail_server
+    wants = spec.wiring == Wiring.INJECT or spec.trust_update == TrustUpdate.RESTART
+    return spec.workload_ref if wants else None

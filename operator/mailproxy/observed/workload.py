@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from mailproxy.api.labels import (
@@ -47,6 +47,21 @@ class Workload:
         return tuple(name for name, _ in self.mounts)
 
 
+@dataclass(frozen=True)
+class _Ours:
+    """Everything of which a part may be ours."""
+
+    fields: Mapping[str, Any]
+    wired_by: str
+    volumes: list[Any]
+    trust_hash: str
+    mounts: tuple[tuple[str, tuple[Mount, ...]], ...]
+
+    def hash(self) -> str:
+        text = json.dumps(asdict(self), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
 def read_workload(body: Mapping[str, Any], kind: str) -> Workload:
     """Project a Deployment or a StatefulSet."""
     metadata = body["metadata"]
@@ -56,15 +71,17 @@ def read_workload(body: Mapping[str, Any], kind: str) -> Workload:
     fields = _find_our_fields(metadata)
     keys = set(_list_keys(fields))
     containers = spec.get("containers") or []
-    volumes = [
-        v for v in spec.get("volumes") or [] if v["name"] in (OVERRIDES_VOLUME, TRUST_VOLUME)
-    ]
+    named = (OVERRIDES_VOLUME, TRUST_VOLUME)
+    volumes = [volume for volume in spec.get("volumes") or [] if volume["name"] in named]
     mounts = tuple((container["name"], read_mounts(container)) for container in containers)
     template_notes = (template.get("metadata") or {}).get("annotations") or {}
-    state = [
-        *(fields, labels.get(WIRED_BY_LABEL), volumes, template_notes.get(TRUST_ANNOTATION)),
-        [[name, [vars(mount) for mount in found]] for name, found in mounts],
-    ]
+    ours = _Ours(
+        fields=fields,
+        wired_by=labels.get(WIRED_BY_LABEL) or "",
+        volumes=volumes,
+        trust_hash=template_notes.get(TRUST_ANNOTATION) or "",
+        mounts=mounts,
+    )
     return Workload(
         kind=kind,
         namespace=metadata["namespace"],
@@ -72,18 +89,18 @@ def read_workload(body: Mapping[str, Any], kind: str) -> Workload:
         uid=metadata["uid"],
         generation=metadata.get("generation") or 0,
         consents=notes.get(CONSENT_ANNOTATION) == "true",
-        wired_by=labels.get(WIRED_BY_LABEL) or "",
+        wired_by=ours.wired_by,
         is_wired=bool(fields),
         mounts=tuple(
             (name, tuple(m for m in found if _key(mountPath=m.path) not in keys))
             for name, found in mounts
         ),
         volumes=tuple(
-            (v["name"], (v.get("configMap") or {}).get("name") or "")
-            for v in volumes
-            if _key(name=v["name"]) not in keys
+            (volume["name"], (volume.get("configMap") or {}).get("name") or "")
+            for volume in volumes
+            if _key(name=volume["name"]) not in keys
         ),
-        fingerprint=hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest(),
+        fingerprint=ours.hash(),
     )
 
 

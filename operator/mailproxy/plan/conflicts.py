@@ -9,19 +9,19 @@ from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping
 from itertools import chain
 
-from mailproxy.api.edge import EdgeSpec, EdgeType
-from mailproxy.api.mail_services import MAIL_SERVICES, PortName
+from mailproxy.api.conditions import ConditionType
+from mailproxy.api.edge import EdgeSpec
+from mailproxy.api.finding import Finding
 from mailproxy.api.mailproxy import MailProxy
-from mailproxy.object_key import ObjectKey
+from mailproxy.api.reasons import Reason
+from mailproxy.identity import ObjectKey
 from mailproxy.observed.body import Labels, sorted_labels
 from mailproxy.observed.mail_proxy import StoredProxy
-from mailproxy.plan.edge.facts import Edge
-from mailproxy.plan.edge.ports import route_ports
+from mailproxy.plan.edge.model import ANY_HOST, Claim, Edge, RoutedPort
+from mailproxy.plan.edge.registry import find_adapter
 
 EdgeId = tuple[str, str | None, Labels]
-Claim = tuple[str, str]  # `port` or `entryPoint`, and which one
-Key = tuple[str, str]
-ANY_HOST = "*"
+Owners = dict[tuple[str, str], dict[str, MailProxy]]  # of what is claimed, by host name
 
 
 def edge_id(spec: EdgeSpec) -> EdgeId:
@@ -30,7 +30,7 @@ def edge_id(spec: EdgeSpec) -> EdgeId:
     return spec.namespace, spec.resolved_service_name, sorted_labels(labels)
 
 
-def find_conflict(proxy: MailProxy, others: Iterable[MailProxy], edge: Edge) -> str | None:
+def find_conflict(proxy: MailProxy, others: Iterable[MailProxy], edge: Edge) -> Finding | None:
     """Why `proxy` must wait for an older MailProxy; None when nothing stands in its way.
 
     Age decides, then namespace and name. A MailProxy that waits for an entryPoint claims no
@@ -42,22 +42,26 @@ def find_conflict(proxy: MailProxy, others: Iterable[MailProxy], edge: Edge) -> 
     rivals = [other for other in in_line if edge_id(other.spec.edge) == mine]
     namespaces = {rival.namespace for rival in rivals}
     waiting = _find_same_pods(other for other in in_line if other.namespace in namespaces)
-    if _key(proxy) in waiting:
-        return waiting[_key(proxy)]
-    return _find_taken(proxy, (rival for rival in rivals if _key(rival) not in waiting), edge)
+    message = waiting.get(_key(proxy))
+    if message is None:
+        free = (rival for rival in rivals if _key(rival) not in waiting)
+        message = _find_taken(proxy, free, edge)
+    if message is None:
+        return None
+    return Finding(ConditionType.ACCEPTED, Reason.CONFLICT, f"{message}.")
 
 
-def _key(proxy: MailProxy) -> Key:
-    return proxy.namespace, proxy.name
+def _key(proxy: MailProxy) -> ObjectKey:
+    return ObjectKey(proxy.namespace, proxy.name)
 
 
 def _age(proxy: MailProxy) -> tuple[str, str, str]:
     return proxy.metadata.creation_timestamp, proxy.namespace, proxy.name
 
 
-def _find_same_pods(in_line: Iterable[MailProxy]) -> dict[Key, str]:
+def _find_same_pods(in_line: Iterable[MailProxy]) -> dict[ObjectKey, str]:
     """Those that select pods of an older one in their namespace, each with the reason."""
-    waiting: dict[Key, str] = {}
+    waiting: dict[ObjectKey, str] = {}
     # Selectors of which one contains the other share a label, so only those are compared.
     owners: dict[tuple[str, str, str], list[MailProxy]] = defaultdict(list)
     for proxy in in_line:
@@ -80,70 +84,50 @@ def _find_same_pods(in_line: Iterable[MailProxy]) -> dict[Key, str]:
 
 def _find_taken(proxy: MailProxy, rivals: Iterable[MailProxy], edge: Edge) -> str | None:
     """Why an older one of `rivals`, which stand in line at one edge, is in the way of `proxy`."""
-    if proxy.spec.edge.type != EdgeType.TRAEFIK:
-        return None
-    taken: dict[Claim, dict[str, MailProxy]] = defaultdict(dict)
-    routed: dict[Hashable, dict[PortName, str]] = {}  # most ask for the same ports
+    taken: Owners = defaultdict(dict)
+    assigned: dict[Hashable, tuple[RoutedPort, ...]] = {}  # most ask for the same ports
     for rival in rivals:
-        if rival.spec.edge.type != EdgeType.TRAEFIK:
-            continue
-        asked = frozenset((port.name, port.entry_point) for port in rival.spec.ports)
-        if asked not in routed:
-            ports = route_ports(rival.spec, edge)
-            routed[asked] = {port.service.name: port.entry_point for port in ports}
-        claims = _claims(rival, routed[asked])
+        spec, adapter = rival.spec, find_adapter(rival.spec.edge.type)
+        asked = (spec.edge.type, frozenset(spec.ports))
+        if asked not in assigned:
+            assigned[asked] = adapter.assign_ports(spec, edge)
+        claims = adapter.find_claims(spec, assigned[asked])
         found = _first_taken(claims, taken)
         if rival is proxy:
             return found and _explain_taken(proxy, *found)
         if found is None:
-            for claim, host in claims.items():
-                taken[claim][host] = rival
+            for claim in claims:
+                taken[claim.kind, claim.name][claim.host] = rival
     return None
 
 
-def _claims(proxy: MailProxy, names: dict[PortName, str]) -> dict[Claim, str]:
-    """What the MailProxy wants for itself, and for which host name; `names` are entryPoints."""
-    spec = proxy.spec
-    claims: dict[Claim, str] = {}
-    for port in spec.ports_by_name.values():
-        host = spec.hostname if port.by_hostname else ANY_HOST
-        claims["entryPoint", names[port.name]] = host
-        if not port.entry_point:
-            claims["port", port.name] = host
-    return claims
-
-
-def _first_taken(
-    claims: dict[Claim, str], taken: dict[Claim, dict[str, MailProxy]]
-) -> tuple[Claim, MailProxy] | None:
-    for claim, host in claims.items():
-        owners = taken[claim]
-        owner = next(iter(owners.values()), None) if host == ANY_HOST else owners.get(host)
+def _first_taken(claims: Iterable[Claim], taken: Owners) -> tuple[Claim, MailProxy] | None:
+    for claim in claims:
+        owners = taken[claim.kind, claim.name]
+        any_owner = next(iter(owners.values()), None)
+        owner = any_owner if claim.host == ANY_HOST else owners.get(claim.host)
         if owner := owner or owners.get(ANY_HOST):
             return claim, owner
     return None
 
 
 def _explain_taken(proxy: MailProxy, claim: Claim, owner: MailProxy) -> str:
-    what, which = claim
-    if what == "port":
-        which = str(next(service.port for service in MAIL_SERVICES if service.name == which))
     namespace, name, _ = edge_id(proxy.spec.edge)
     return (
-        f"{what} {which} of the edge {namespace}/{name or '(pods by label)'} belongs to the older"
-        f" MailProxy {owner.namespace}/{owner.name}; name another `spec.ports[].entryPoint`,"
-        " remove the port, or, for implicit TLS, give both `sni: Hostname` and different host"
-        " names"
+        f"{claim.kind} {claim.name} of the edge {namespace}/{name or '(pods by label)'} belongs to"
+        f" the older MailProxy {owner.namespace}/{owner.name}; name another"
+        " `spec.ports[].entryPoint`, remove the port, or, for implicit TLS, give both `sni:"
+        " Hostname` and different host names"
     )
 
 
-def find_neighbours(
+def find_neighbors(
     changed: Iterable[StoredProxy | None], all_proxies: Mapping[ObjectKey, StoredProxy]
 ) -> set[ObjectKey]:
     """MailProxies whose place may depend on the changed ones: of the same edge or namespace.
 
-    `changed` are the states before and after, as both may stand in somebody's way. Neighbours of
-    neighbours belong to them: who gives way to one makes room for another.
+    `changed` are the states before and after, as both may stand in somebody's way. Neighbors of
+    neighbors belong to them: who gives way to one makes room for another.
     """
     found: set[ObjectKey] = set()
     fresh = [stored.proxy for stored in changed if stored is not None and stored.proxy]

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from mailproxy.api.mail_services import MAIL_SERVICES, Listeners
 from mailproxy.api.mailproxy import MailProxy
 from mailproxy.api.networks import Network
+from mailproxy.observed.kinds import NETWORK_POLICIES
 from mailproxy.observed.selectors import PodSet
 from mailproxy.plan.metadata import Manifest, build_child, policy_name
 
@@ -35,7 +36,7 @@ def build_network_policy(
         "ingress": rules,
     }
     name = policy_name(proxy)
-    return build_child(proxy, "networking.k8s.io/v1", "NetworkPolicy", name, spec=spec)
+    return build_child(proxy, NETWORK_POLICIES, name, spec=spec)
 
 
 def guarded_ports(proxy: MailProxy) -> list[int]:

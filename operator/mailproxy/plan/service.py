@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from mailproxy.api.mail_services import MailService
 from mailproxy.api.mailproxy import MailProxy
+from mailproxy.observed.kinds import SERVICES
 from mailproxy.plan.metadata import Manifest, build_child, service_name
 
 
@@ -28,4 +29,4 @@ def build_service(proxy: MailProxy, services: Iterable[MailService]) -> Manifest
         "selector": dict(sorted(proxy.spec.mail_server.pod_selector.match_labels.items())),
         "ports": ports,
     }
-    return build_child(proxy, "v1", "Service", service_name(proxy), spec=spec)
+    return build_child(proxy, SERVICES, service_name(proxy), spec=spec)

@@ -14,7 +14,7 @@ async def probe_greeting(addresses: Sequence[Address], port: int, patience: floa
     """Connect to a proxy pod and wait for the mail server's first words.
 
     Returns True for a greeting; False when the connection is closed or silent for `patience`
-    seconds, as a mail server that does not believe the proxy leaves it; None when that cannot be
+    seconds, as a mail server leaves it that rejects the proxy's header; None when that cannot be
     told: nobody listens, nothing leads there, or somebody else answers. Later addresses of the
     pod are tried only then.
     """

@@ -4,23 +4,17 @@ from typing import Any
 
 import pytest
 
-from tests.controlplane.api import Api, ApiStatus, Manifest
+from tests.controlplane.api import ApiStatus, Manifest
+from tests.integration.cluster import Installation
 from tests.integration.scene import Scene
-from tests.integration.wiring.installation import (
-    CONSENT,
-    OPERATOR,
-    SYSTEM,
-    Installation,
-    workload,
-)
+from tests.integration.wiring.workload import CONSENT, workload
 
 
 class Account:
-    """The operator's account in the hands of somebody who does what he likes with it."""
+    """The operator's account, used to do harm."""
 
     def __init__(self, installed: Installation, scene: Scene) -> None:
-        kubeconfig = installed.plane.service_account_kubeconfig(SYSTEM, OPERATOR)
-        self._api, self._namespace = Api(kubeconfig), scene.mail
+        self._api, self._namespace = installed.account(), scene.mail
 
     def patch(self, patch: Manifest) -> Manifest:
         return self._api.merge_patch("Deployment", "dms", patch, self._namespace)
@@ -59,16 +53,16 @@ def test_policy_lets_the_account_change_nothing_but_mounts(
     account = Account(installed, scene)
     pod = workload(scene)["spec"]["template"]["spec"]
     main, other = pod["containers"]
-    evil: list[Manifest] = [
-        pod_patch(containers=[main | {"image": "evil"}, other]),
-        pod_patch(containers=[main | {"command": ["evil"]}, other]),
+    harmful: list[Manifest] = [
+        pod_patch(containers=[main | {"image": "new"}, other]),
+        pod_patch(containers=[main | {"command": ["new"]}, other]),
         pod_patch(containers=[main | {"env": []}, other]),
         pod_patch(containers=[main | {"securityContext": {"runAsUser": 0}}, other]),
         pod_patch(containers=[main | {"volumeMounts": []}, other]),
-        pod_patch(containers=[main | {"readinessProbe": {"exec": {"command": ["evil"]}}}, other]),
-        pod_patch(containers=[main, other, {"name": "evil", "image": "evil"}]),
+        pod_patch(containers=[main | {"readinessProbe": {"exec": {"command": ["new"]}}}, other]),
+        pod_patch(containers=[main, other, {"name": "new", "image": "new"}]),
         pod_patch(containers=[main]),
-        pod_patch(initContainers=[{"name": "evil", "image": "evil"}]),
+        pod_patch(initContainers=[{"name": "new", "image": "new"}]),
         pod_patch(hostNetwork=True),
         pod_patch(hostPID=True),
         pod_patch(serviceAccountName="admin"),
@@ -82,12 +76,12 @@ def test_policy_lets_the_account_change_nothing_but_mounts(
             volumes=[*pod["volumes"], {"name": "mailproxy-x", "configMap": {"name": "secrets"}}]
         ),
         {"spec": {"replicas": 5}},
-        {"spec": {"template": {"metadata": {"labels": {"evil": "yes"}}}}},
+        {"spec": {"template": {"metadata": {"labels": {"new": "yes"}}}}},
     ]
-    for patch in evil:
+    for patch in harmful:
         assert account.is_refused(patch, "mailproxy may"), patch
 
 
-def test_policy_says_nothing_to_others(scene: Scene) -> None:
+def test_policy_does_not_apply_to_others(scene: Scene) -> None:
     scene.api.apply(workload(scene, consents=False), field_manager="user")
     scene.api.merge_patch("Deployment", "dms", {"spec": {"replicas": 2}}, scene.mail)

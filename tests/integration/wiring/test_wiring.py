@@ -10,10 +10,9 @@ from collections.abc import Callable
 import pytest
 
 from tests.controlplane.api import Manifest, wait_for
-from tests.controlplane.audit import Request
 from tests.controlplane.edge import delete_pod
+from tests.integration.cluster import Installation
 from tests.integration.scene import SETTLE_SECONDS, Scene
-from tests.integration.wiring.installation import CONSENT, Installation, mail_server, workload
 from tests.integration.wiring.looking import (
     MANAGER,
     MOUNTS,
@@ -24,12 +23,13 @@ from tests.integration.wiring.looking import (
     wait_until_as_before,
     wait_until_wired,
 )
+from tests.integration.wiring.workload import CONSENT, find_writes, mail_server, workload
 
 KINDS = ("Deployment", "StatefulSet")
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_exactly_our_volumes_and_mounts_appear_and_go_again(scene: Scene, kind: str) -> None:
+def test_exactly_our_volumes_and_mounts_are_added_and_removed(scene: Scene, kind: str) -> None:
     before = scene.api.apply(workload(scene, kind), field_manager="user")
     scene.apply(mailServer=mail_server(kind))
     wired = wait_until_wired(scene, kind)
@@ -129,7 +129,7 @@ WITHDRAWALS: dict[str, Callable[[Scene], object]] = {
 
 
 @pytest.mark.parametrize("way", WITHDRAWALS)
-def test_all_is_taken_out_again(scene: Scene, way: str) -> None:
+def test_all_is_removed(scene: Scene, way: str) -> None:
     before = scene.api.apply(workload(scene), field_manager="user")
     scene.apply(mailServer=mail_server())
     wait_until_wired(scene)
@@ -145,7 +145,7 @@ def say_manual(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("change", [WITHDRAWALS["deletion"], say_manual])
-def test_all_is_taken_out_though_the_operator_was_down_at_that_time(
+def test_all_is_removed_after_a_change_while_the_operator_was_down(
     scene: Scene, installed: Installation, change: Callable[[Scene], object]
 ) -> None:
     before = scene.api.apply(workload(scene), field_manager="user")
@@ -158,7 +158,7 @@ def test_all_is_taken_out_though_the_operator_was_down_at_that_time(
     wait_until_as_before(scene, before)
 
 
-def test_workload_of_a_mail_proxy_that_is_there_stays_as_it_is_over_a_restart(
+def test_restart_of_the_operator_leaves_a_wired_workload_unchanged(
     scene: Scene, installed: Installation
 ) -> None:
     scene.api.apply(workload(scene), field_manager="user")
@@ -183,17 +183,14 @@ def test_second_reconcile_writes_nothing(scene: Scene, installed: Installation) 
     wait_until_wired(scene)
     scene.wait_for_condition("MailServerReady", "True")
 
-    def find_writes() -> list[Request]:
-        return [write for write in installed.writes() if write.namespace == scene.mail]
-
-    written = len(find_writes())
+    written = len(find_writes(installed, scene))
     for number in range(5):
         scene.apply(mailServer=mail_server(), hostname=f"host{number}.example.com")
         scene.wait_for_condition("MailServerReady", "True")
-    assert find_writes()[written:] == []
+    assert find_writes(installed, scene)[written:] == []
 
 
-def test_what_somebody_takes_out_comes_back(scene: Scene) -> None:
+def test_removed_mounts_are_added_again(scene: Scene) -> None:
     manifest = scene.api.apply(workload(scene), field_manager="user")
     scene.apply(mailServer=mail_server())
     wait_until_wired(scene)
@@ -204,7 +201,7 @@ def test_what_somebody_takes_out_comes_back(scene: Scene) -> None:
     assert our_mounts(read(scene)) == MOUNTS
 
 
-def test_change_of_trust_restarts_the_workload_where_the_user_wants_that(scene: Scene) -> None:
+def test_change_of_trust_restarts_the_workload_if_the_user_wants_that(scene: Scene) -> None:
     before = scene.api.apply(workload(scene), field_manager="user")
     scene.apply(mailServer=mail_server(wiring="Manual", trustUpdate="Restart"))
 

@@ -53,8 +53,9 @@ REFUSED_ALL_THE_SAME = [
 ]
 
 
-def find_faults(text: str) -> list[tuple[int, str]]:
-    return [(fault.line, fault.message) for fault in read_dovecot(text)[1]]
+def find_problems(text: str) -> list[tuple[int | None, str]]:
+    """Line and message of each finding."""
+    return [(finding.line, finding.message) for finding in read_dovecot(text)[1]]
 
 
 def is_form(error: str) -> bool:
@@ -68,16 +69,17 @@ def dovecots_error(text: str) -> str:
 
 
 @pytest.mark.parametrize("text", WELL_FORMED)
-def test_well_formed_text_has_no_fault_for_us_nor_for_dovecot(text: str) -> None:
-    assert find_faults(text) == []
+def test_well_formed_text_has_no_finding_of_ours_nor_of_dovecots(text: str) -> None:
+    assert find_problems(text) == []
     assert not is_form(dovecots_error(text))
 
 
 @pytest.mark.parametrize(("text", "line", "message"), [*MALFORMED, *REFUSED_ALL_THE_SAME])
-def test_fault_names_its_line(text: str, line: int, message: str) -> None:
-    (found, *_) = find_faults(text)
+def test_finding_names_its_line(text: str, line: int, message: str) -> None:
+    (found, *_) = find_problems(text)
     assert found[0] == line
     assert message in found[1]
+    assert found[1].endswith(".")
 
 
 @pytest.mark.parametrize("text", [text for text, *_ in MALFORMED])
@@ -86,13 +88,13 @@ def test_dovecot_refuses_what_is_malformed(text: str) -> None:
 
 
 def test_reading_ends_where_sections_are_nested_too_deep() -> None:
-    ((line, message),) = find_faults("a {\n" * 30_000)
-    assert (line, message) == (MAX_DEPTH + 1, f"sections are nested {MAX_DEPTH} deep at most")
-    assert find_faults("a {\n" * MAX_DEPTH + "}\n" * MAX_DEPTH) == []
+    ((line, message),) = find_problems("a {\n" * 30_000)
+    assert (line, message) == (MAX_DEPTH + 1, f"sections are nested {MAX_DEPTH} deep at most.")
+    assert find_problems("a {\n" * MAX_DEPTH + "}\n" * MAX_DEPTH) == []
 
 
 def test_what_may_be_a_secret_is_not_repeated() -> None:
-    ((_, message),) = find_faults("ldap_password hunter2\n")
+    ((_, message),) = find_problems("ldap_password hunter2\n")
     assert "hunter2" not in message
 
 
@@ -147,22 +149,22 @@ likely_texts = st.lists(lines, max_size=10).map("\n".join)
 @settings(max_examples=300)
 @given(text=rough_texts | likely_texts)
 def test_dovecot_finds_the_form_right_wherever_we_do(text: str) -> None:
-    if not find_faults(text):
+    if not find_problems(text):
         assert not is_form(dovecots_error(text))
 
 
 @settings(max_examples=200)
 @given(text=likely_texts)
 def test_we_find_the_form_right_wherever_dovecot_does_and_drops_nothing(text: str) -> None:
-    faults = find_faults(text)
-    if not all("continues nothing" in message for _, message in faults):
+    findings = find_problems(text)
+    if not all("continues nothing" in message for _, message in findings):
         assert dovecots_error(text)
 
 
 @settings(max_examples=200)
 @given(text=rough_texts | likely_texts)
-def test_text_without_fault_swallows_nothing_that_follows(text: str) -> None:
-    if find_faults(text):
+def test_text_without_finding_swallows_nothing_that_follows(text: str) -> None:
+    if find_problems(text):
         return
     mark = "login_greeting = what follows"
     with private_dovecot("imap") as dovecot:

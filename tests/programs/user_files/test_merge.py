@@ -11,7 +11,7 @@ from tests.programs.user_files.test_dovecot_grammar import likely_texts, rough_t
 from mailproxy.api.mail_services import Listeners, PortName, find_services
 from mailproxy.plan.mail_server.overrides import render_overrides
 from mailproxy.plan.user_files.dovecot_grammar import read_dovecot
-from mailproxy.plan.user_files.dovecot_rules import Listening, find_dovecot_clashes
+from mailproxy.plan.user_files.dovecot_rules import Listening, inspect_dovecot
 from mailproxy.plan.user_files.merge import merge_overrides
 
 OWN_DOVECOT = """\
@@ -80,10 +80,10 @@ def test_dovecot_counts_lines_as_the_user_does(dovecot: Dovecot) -> None:
 @settings(max_examples=150)
 @given(text=rough_texts | likely_texts, listeners=st.sampled_from(Listeners))
 def test_whatever_text_is_taken_our_listeners_are_there(text: str, listeners: Listeners) -> None:
-    statements, faults = read_dovecot(text)
-    services = find_services(PortName)
+    statements, findings = read_dovecot(text)
+    services = tuple(find_services(PortName))
     listening = Listening(listeners, services, frozenset(s.proxy_port for s in services))
-    if faults or find_dovecot_clashes(statements, listening):
+    if findings or inspect_dovecot(statements, listening):
         return
     with private_dovecot("imap") as dovecot:
         dovecot.copy_overrides(merge(listeners)["dovecot.cf"])

@@ -69,8 +69,8 @@ def apply_main(text: str) -> subprocess.CompletedProcess[str]:
 def test_line_for_a_service_is_read_as_postfix_does(
     line: str, service: str, type_: str, value: str
 ) -> None:
-    parameters, faults = read_master(f"# why\n\n{line}\n")
-    assert faults == []
+    parameters, findings = read_master(f"# why\n\n{line}\n")
+    assert findings == []
     assert parameters == [MasterParameter(3, service, type_, "smtpd_helo_required", value)]
     with private_postfix() as postfix:
         result = postfix.apply_master_overrides(f"{line}\n")
@@ -80,9 +80,9 @@ def test_line_for_a_service_is_read_as_postfix_does(
 
 
 @pytest.mark.parametrize("line", LOST_MASTER_LINES)
-def test_line_that_would_be_lost_is_a_fault(line: str) -> None:
-    _, faults = read_master(f"\n{line}\n")
-    assert [fault.line for fault in faults] == [2]
+def test_line_that_would_be_lost_has_a_finding(line: str) -> None:
+    _, findings = read_master(f"\n{line}\n")
+    assert [finding.line for finding in findings] == [2]
     with private_postfix() as postfix:
         before = postfix.master_cf.read_text()
         postfix.apply_master_overrides(f"{line}\n")
@@ -108,7 +108,7 @@ master_lines = st.lists(
 
 @settings(max_examples=100)
 @given(line=master_lines)
-def test_line_without_fault_leaves_master_cf_whole_and_what_follows_effective(line: str) -> None:
+def test_line_without_finding_leaves_master_cf_whole_and_what_follows_effective(line: str) -> None:
     if read_master(line)[1]:
         return
     with private_postfix() as postfix:
@@ -124,12 +124,12 @@ def test_main_cf_is_read_in_logical_lines(text: str, expected: list[MainParamete
 
 
 @pytest.mark.parametrize(("text", "line"), BAD_MAIN)
-def test_fault_of_main_cf_names_its_line(text: str, line: int) -> None:
-    assert [fault.line for fault in read_main(text)[1]] == [line]
+def test_finding_of_main_cf_names_its_line(text: str, line: int) -> None:
+    assert [finding.line for finding in read_main(text)[1]] == [line]
 
 
 @pytest.mark.parametrize("text", [text for text, _ in BAD_MAIN[:-1]])
-def test_postfix_reads_nothing_at_all_where_main_cf_has_a_fault(text: str) -> None:
+def test_postfix_reads_nothing_at_all_where_main_cf_has_a_finding(text: str) -> None:
     result = apply_main(text)
     assert (result.returncode, result.stdout) == (1, "")
 
@@ -165,6 +165,6 @@ main_texts = st.lists(
 
 @settings(max_examples=100)
 @given(text=main_texts)
-def test_postfix_reads_main_cf_wherever_we_find_no_fault(text: str) -> None:
+def test_postfix_reads_main_cf_wherever_we_find_nothing(text: str) -> None:
     if not read_main(text)[1]:
         assert apply_main(text).returncode == 0

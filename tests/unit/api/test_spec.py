@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from mailproxy.api.base import RULES_KEY
 from mailproxy.api.crd import build_crd
-from mailproxy.api.edge import EdgeSpec
+from mailproxy.api.edge import EdgeSpec, ProxyProtocolField, TraefikSpec
 from mailproxy.api.mail_services import PortName
 from mailproxy.api.mailproxy import MailProxy, describe_errors
 from mailproxy.api.spec import MailProxySpec, TrustSpec
@@ -64,12 +64,19 @@ def refuse(**spec: Any) -> str:
         ({"ports": [{"name": "imaps"}, {"name": "imap", "sni": "Hostname"}]}, "spec.ports[1].sni"),
         ({"edge": {"type": "Generic"}}, "spec.edge"),
         (
-            {"edge": {"type": "Generic", "serviceName": "a", "ingressClassName": "b"}},
-            "spec.edge.ingressClassName",
+            {"edge": {"type": "Generic", "serviceName": "a", "traefik": {}}},
+            "spec.edge.traefik",
+        ),
+        (
+            {"edge": {"traefik": {"ingressClassName": "In Upper Case"}}},
+            "spec.edge.traefik.ingressClassName",
         ),
         ({"trust": {"from": "None"}}, "spec.trust.networks"),
         ({"trust": {"networks": ["192.0.2.0/24", "192.0.2.1"]}}, "spec.trust.networks[1]"),
         ({"trust": {"networks": [1]}}, "spec.trust.networks[0]"),
+        ({"trust": {"networks": [{}, {}]}}, "spec.trust.networks[0]"),
+        ({"trust": {"networks": ["192.0.2.1/32", "192.0.2.1/32"]}}, "spec.trust.networks[1]"),
+        ({"trust": {"networks": [1, "192.0.2.1/32", "192.0.2.1/32"]}}, "spec.trust.networks[2]"),
         (
             {"mailServer": {"podSelector": {"matchLabels": {"a.b/c": 1}}}},
             "spec.mailServer.podSelector.matchLabels.a.b/c",
@@ -89,6 +96,7 @@ def test_refusal_names_all_fields_in_one_line() -> None:
 
 def test_refusal_does_not_repeat_what_was_written() -> None:
     assert "secret" not in refuse(hostname="my secret", trust={"networks": ["secret/24"]})
+    assert "secret" not in refuse(trust={"networks": ["secret/24", "secret/24"]})
 
 
 # What a spec means
@@ -109,6 +117,27 @@ def test_service_is_traefik_unless_another_or_labels_are_given(
     assert EdgeSpec.model_validate(edge).resolved_service_name == expected
 
 
+@pytest.mark.parametrize(
+    ("edge", "expected"),
+    [
+        ({}, TraefikSpec()),
+        ({"traefik": {}}, TraefikSpec()),
+        ({"type": "Generic", "serviceName": "haproxy"}, TraefikSpec()),
+        (
+            {"traefik": {"ingressClassName": "mail", "proxyProtocolField": "ServersTransport"}},
+            TraefikSpec(
+                ingress_class_name="mail",
+                proxy_protocol_field=ProxyProtocolField.SERVERS_TRANSPORT,
+            ),
+        ),
+    ],
+)
+def test_fields_of_an_edge_type_are_its_members_or_their_defaults(
+    edge: dict[str, Any], expected: TraefikSpec
+) -> None:
+    assert EdgeSpec.model_validate(edge).fields(TraefikSpec) == expected
+
+
 @pytest.mark.parametrize("order", list(permutations(["imaps", "smtp", "sieve"])))
 def test_order_of_ports_does_not_matter(order: tuple[str, ...]) -> None:
     spec = parse(ports=[{"name": name} for name in order]).spec
@@ -120,7 +149,7 @@ def test_port_is_found_with_what_was_asked_of_it() -> None:
     assert [port.by_hostname for port in spec.ports_by_name.values()] == [False, True]
 
 
-def test_what_is_blank_counts_as_left_out() -> None:
+def test_null_counts_as_absent() -> None:
     blank = {"edge": None, "ports": None, "trust": {"from": None, "networks": None}}
     ports = [{"name": "smtp", "entryPoint": None, "sni": None}]
     assert parse(**blank).spec == parse().spec
@@ -226,8 +255,16 @@ def test_lists_and_what_is_in_them_have_no_default(path: str) -> None:
 
 
 @pytest.mark.parametrize("path", OPTIONAL)
-def test_description_says_what_leaving_the_field_out_means(path: str) -> None:
-    assert "Left out: " in SCHEMAS[path]["description"]
+def test_description_says_what_an_absent_field_means(path: str) -> None:
+    assert re.search(r"\. Defaults to [^.]", SCHEMAS[path]["description"])
+
+
+@pytest.mark.parametrize("path", OPTIONAL)
+def test_default_is_the_one_that_the_description_names(path: str) -> None:
+    default = SCHEMAS[path].get("default")
+    if isinstance(default, str | bool | int):
+        text = str(default).lower() if isinstance(default, bool) else str(default)
+        assert re.search(rf"Defaults to `?{text}`?\.$", SCHEMAS[path]["description"])
 
 
 @of_rules

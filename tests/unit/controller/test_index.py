@@ -1,11 +1,11 @@
 from mailproxy.api.labels import NAME_LABEL
 from mailproxy.controller.index import ChildIndex
-from mailproxy.object_key import ObjectKey
+from mailproxy.identity import ObjectKey, ObjectRef
 from mailproxy.observed.child import Child
 from mailproxy.observed.config_map import ConfigMap
 from mailproxy.observed.endpoint_slice import Endpoints
 from mailproxy.observed.mail_proxy import StoredProxy, read_proxy
-from mailproxy.plan.conflicts import find_neighbours
+from mailproxy.plan.conflicts import find_neighbors
 
 
 def _stored(namespace: str, name: str, edge: str) -> StoredProxy:
@@ -23,26 +23,26 @@ STRANGER = _stored("c", "four", "z")
 ALL = {stored.key: stored for stored in (*CHAIN, STRANGER)}
 
 
-def test_neighbours_share_an_edge_or_a_namespace_also_by_way_of_others() -> None:
-    assert find_neighbours([CHAIN[0]], ALL) == {stored.key for stored in CHAIN}
+def test_neighbors_share_an_edge_or_a_namespace_also_by_way_of_others() -> None:
+    assert find_neighbors([CHAIN[0]], ALL) == {stored.key for stored in CHAIN}
 
 
-def test_one_alone_on_its_edge_has_no_neighbours() -> None:
-    assert find_neighbours([STRANGER], ALL) == {STRANGER.key}
+def test_one_alone_on_its_edge_has_no_neighbors() -> None:
+    assert find_neighbors([STRANGER], ALL) == {STRANGER.key}
 
 
 def test_the_state_before_counts_as_the_state_after() -> None:
     moved = _stored("c", "one", "x")
-    assert ObjectKey("c", "four") in find_neighbours([CHAIN[0], moved], ALL)
-    assert ObjectKey("b", "three") in find_neighbours([CHAIN[0], moved], ALL)
+    assert ObjectKey("c", "four") in find_neighbors([CHAIN[0], moved], ALL)
+    assert ObjectKey("b", "three") in find_neighbors([CHAIN[0], moved], ALL)
 
 
-def test_a_spec_that_makes_no_sense_is_nobodys_neighbour() -> None:
+def test_an_invalid_spec_has_no_neighbors() -> None:
     metadata = {"namespace": "a", "name": "bad", "uid": "bad", "resourceVersion": "1"}
     broken = read_proxy({"metadata": metadata, "spec": {"hostname": 7}})
     assert broken.proxy is None
     assert "spec.hostname" in broken.errors
-    assert find_neighbours([broken, None], {broken.key: broken}) == set()
+    assert find_neighbors([broken, None], {broken.key: broken}) == set()
 
 
 def _child(name: str, owner: str) -> Child:
@@ -53,7 +53,7 @@ def test_a_child_is_found_by_its_owner_until_it_goes() -> None:
     index, owner = ChildIndex(), ObjectKey("ns", "mail")
     key, child = ObjectKey("ns", "mail-trust"), _child("mail-trust", "mail")
     assert index.change_child(key, None, child) == {owner}
-    assert index.children(owner) == {("ConfigMap", "mail-trust"): child}
+    assert index.children(owner) == {ObjectRef("ConfigMap", "mail-trust"): child}
     assert index.change_child(key, child, None) == {owner}
     assert index.children(owner) == {}
 
@@ -62,7 +62,7 @@ def test_a_config_map_is_found_as_the_child_that_it_is() -> None:
     index, owner = ChildIndex(), ObjectKey("ns", "mail")
     child = _child("mail-trust", "mail")
     assert index.change_child(ObjectKey("ns", "mail-trust"), None, ConfigMap(child)) == {owner}
-    assert index.children(owner) == {("ConfigMap", "mail-trust"): child}
+    assert index.children(owner) == {ObjectRef("ConfigMap", "mail-trust"): child}
 
 
 def test_a_child_that_changes_its_label_concerns_both_owners() -> None:
@@ -72,7 +72,7 @@ def test_a_child_that_changes_its_label_concerns_both_owners() -> None:
     both = {ObjectKey("ns", "mail"), ObjectKey("ns", "other")}
     assert index.change_child(key, old, new) == both
     assert index.children(ObjectKey("ns", "mail")) == {}
-    assert index.children(ObjectKey("ns", "other")) == {("ConfigMap", "mail-trust"): new}
+    assert index.children(ObjectKey("ns", "other")) == {ObjectRef("ConfigMap", "mail-trust"): new}
 
 
 def test_endpoints_are_ready_when_one_slice_is_and_unknown_without_any() -> None:

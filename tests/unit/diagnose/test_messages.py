@@ -1,13 +1,14 @@
 """Every message names the object, the field and the remedy."""
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from tests.unit.mail_server_bodies import mail_pod_body
 from tests.unit.worlds import (
-    NOW,
     Body,
+    child_body,
     condition,
     config_map_body,
     endpoints_body,
@@ -22,11 +23,11 @@ from tests.unit.worlds import (
     service_body,
 )
 
+from mailproxy.api.finding import Finding
 from mailproxy.api.reasons import Reason
-from mailproxy.diagnose.status import build_status
-from mailproxy.observed.world import World
+from mailproxy.diagnose.conditions import find_owner
+from mailproxy.identity import ObjectRef
 from mailproxy.plan.build import build_plan
-from mailproxy.plan.model import Problem
 
 GOOD = [service_body(), pod_body(), endpoints_body(), mail_pod_body()]
 FILE_ONLY = [service_body(), pod_body(args=["--configfile=/x"]), endpoints_body()]
@@ -42,8 +43,7 @@ many_pods = [pod_body(f"p{n}", [f"fd00::{n:x}"]) for n in range(1, 2002)]
 memory = remembering(mail_proxy(), '{"namespace":"traefik","labels":{"app":"edge"}}')
 OWN_FILES = {"mailServer": selecting(app="mail") | {"overridesFrom": "own"}}
 broken = config_map_body("own", data={"dovecot.cf": "mail_debug = yes\n}\n"})
-overrides = remembering(mail_proxy(), "")
-overrides["metadata"]["name"] = "mail-overrides"
+overrides = child_body(mail_proxy(), "ConfigMap", "mail-overrides")
 ipv4_server = mail_pod_body(env={"POSTFIX_INET_PROTOCOLS": "ipv4"})
 
 CASES: list[tuple[str, Reason, list[Body], dict[str, Any], list[str]]] = [
@@ -67,14 +67,19 @@ CASES: list[tuple[str, Reason, list[Body], dict[str, Any], list[str]]] = [
         Reason.OVERRIDES_NOT_FOUND,
         GOOD,
         OWN_FILES,
-        ["ConfigMap mail/own does not exist", "mail-overrides is made then", "make it"],
+        [
+            "ConfigMap mail/own does not exist",
+            "ConfigMap mail-overrides is created then",
+            "Create it",
+            "`spec.mailServer.overridesFrom`",
+        ],
     ),
     (
         "Accepted",
         Reason.OVERRIDES_INVALID,
         [*GOOD, remembering(mail_proxy(), ""), overrides, broken],
         OWN_FILES,
-        ["ConfigMap mail/own", "dovecot.cf line 2", "take it out", "mail-overrides stays as it is"],
+        ["ConfigMap mail/own", "dovecot.cf line 2", "remove it", "mail-overrides stays as it is"],
     ),
     ("EdgeDiscovered", Reason.DISCOVERED, GOOD, {}, ["1 proxy pod of traefik/traefik", "3.7.9"]),
     (
@@ -82,21 +87,21 @@ CASES: list[tuple[str, Reason, list[Body], dict[str, Any], list[str]]] = [
         Reason.SERVICE_NOT_FOUND,
         [],
         {},
-        ["Service traefik/traefik", "`spec.edge.serviceName`", "mend"],
+        ["Service traefik/traefik", "`spec.edge.serviceName`", "Fix"],
     ),
     (
         "EdgeDiscovered",
         Reason.SERVICE_NOT_FOUND,
         [memory, pod_body(labels={"app": "edge"})],
         {},
-        ["trust follows the pods with the labels app=edge in namespace traefik", "routes stay"],
+        ["trust follows the pods with labels app=edge in namespace traefik", "routes stay"],
     ),
     (
         "EdgeDiscovered",
         Reason.NO_SELECTOR,
         [no_selector],
         {},
-        ["Service traefik/traefik", "`spec.edge.podSelector`", "name"],
+        ["Service traefik/traefik", "`spec.edge.podSelector`", "Select them"],
     ),
     (
         "EdgeDiscovered",
@@ -116,8 +121,12 @@ CASES: list[tuple[str, Reason, list[Body], dict[str, Any], list[str]]] = [
         "EdgeDiscovered",
         Reason.TRAEFIK_TOO_OLD,
         [service_body(), pod_body(image="traefik:v3.4.1")],
-        {"edge": {"proxyProtocol": {"field": "ServersTransport"}}},
-        ["Traefik 3.4.1", "`spec.edge.proxyProtocol.field: ServersTransport`", "Upgrade Traefik"],
+        {"edge": {"traefik": {"proxyProtocolField": "ServersTransport"}}},
+        [
+            "Traefik 3.4.1",
+            "`spec.edge.traefik.proxyProtocolField: ServersTransport`",
+            "Upgrade Traefik",
+        ],
     ),
     ("EntryPointsReady", Reason.FOUND, GOOD, {}, ["smtp mail-smtp", "imaps mail-imaps"]),
     (
@@ -127,7 +136,7 @@ CASES: list[tuple[str, Reason, list[Body], dict[str, Any], list[str]]] = [
         {"edge": {"type": "Generic", "serviceName": "traefik"}},
         ["Generic"],
     ),
-    ("EntryPointsReady", Reason.PENDING, [], {}, ["Waits for the edge"]),
+    ("EntryPointsReady", Reason.PENDING, [], {}, ["Waiting for the edge", "EdgeDiscovered"]),
     (
         "EntryPointsReady",
         Reason.UNKNOWN,
@@ -158,7 +167,7 @@ CASES: list[tuple[str, Reason, list[Body], dict[str, Any], list[str]]] = [
             "Start the mail server",
         ],
     ),
-    ("TrustReady", Reason.UP_TO_DATE, GOOD, {}, ["1 address trusted"]),
+    ("TrustReady", Reason.UP_TO_DATE, GOOD, {}, ["1 address trusted: of the proxy pods"]),
     ("TrustReady", Reason.PENDING, [RIVAL, *GOOD], {}, ["accepted"]),
     (
         "TrustReady",
@@ -186,7 +195,7 @@ CASES: list[tuple[str, Reason, list[Body], dict[str, Any], list[str]]] = [
         Reason.NO_NODE_ADDRESSES,
         [*GOOD, node_body("node-1")],
         NODE_CIDRS,
-        ["node node-1", "`spec.podCIDRs`", "`spec.trust.from`"],
+        ["Node node-1", "`spec.podCIDRs`", "`spec.trust.from`"],
     ),
     (
         "TrustReady",
@@ -195,6 +204,21 @@ CASES: list[tuple[str, Reason, list[Body], dict[str, Any], list[str]]] = [
         {},
         ["2001", "`spec.trust.networks`", "Run fewer"],
     ),
+    (
+        "PortsIsolated",
+        Reason.POLICY_APPLIED,
+        GOOD,
+        {},
+        ["NetworkPolicy mail-proxy-ports", "is not checked"],
+    ),
+    (
+        "PortsIsolated",
+        Reason.POLICY_DISABLED,
+        GOOD,
+        {"networkPolicy": "Disabled"},
+        ["`spec.networkPolicy`", "Set it to `Enabled`"],
+    ),
+    ("PortsIsolated", Reason.PENDING, [RIVAL, *GOOD], {}, ["accepted"]),
     ("MailServerReady", Reason.MOUNTED, GOOD, {}, ["dms-0"]),
     ("MailServerReady", Reason.PENDING, [RIVAL, *GOOD], {}, ["accepted"]),
     (
@@ -205,7 +229,7 @@ CASES: list[tuple[str, Reason, list[Body], dict[str, Any], list[str]]] = [
         [
             "app.kubernetes.io/name=docker-mailserver in namespace mail",
             "`spec.mailServer.podSelector`",
-            "start",
+            "Start the mail server",
         ],
     ),
     (
@@ -229,7 +253,13 @@ CASES: list[tuple[str, Reason, list[Body], dict[str, Any], list[str]]] = [
         {},
         ["Pod dms-0", "PERMIT_DOCKER=host", "port 25", "PROXY ports give no such right", "none"],
     ),
-    ("Ready", Reason.READY, GOOD, {}, ["edge, entryPoints, routes, trust and mail server"]),
+    (
+        "Ready",
+        Reason.READY,
+        GOOD,
+        {},
+        ["spec, edge, entryPoints, routes, trust, network policy, mail server"],
+    ),
 ]
 # Reasons that come from outside the plan: from applying, or with a status that is held.
 FROM_ELSEWHERE = {
@@ -237,9 +267,9 @@ FROM_ELSEWHERE = {
     *(Reason.CRD_MISSING, Reason.CRD_OUTDATED, Reason.NOT_OWNED, Reason.REFUSED),
     *(Reason.WIRING_NOT_ALLOWED, Reason.WORKLOAD_NOT_FOUND),
 }
-# Theirs are in test_mail_server_ready.py, with what they come of.
-TOLD_ELSEWHERE = {
-    *(Reason.RESTART_PENDING, Reason.RELOAD_PENDING, Reason.POKE_NOT_ALLOWED),
+# Theirs are in test_mail_server_ready.py, with their causes.
+TESTED_ELSEWHERE = {
+    *(Reason.RESTART_PENDING, Reason.RELOAD_PENDING, Reason.VOLUME_REFRESH_NOT_ALLOWED),
     Reason.PLAIN_CLIENTS_REJECTED,
 }
 
@@ -262,30 +292,40 @@ def test_message_names_object_field_and_remedy(
 
 
 def test_every_reason_has_a_case() -> None:
-    assert {reason for _, reason, *_ in CASES} | FROM_ELSEWHERE | TOLD_ELSEWHERE == set(Reason)
+    assert {reason for _, reason, *_ in CASES} | FROM_ELSEWHERE | TESTED_ELSEWHERE == set(Reason)
 
 
-def test_missing_crd_is_told_with_the_number_of_routes_that_wait() -> None:
+def test_missing_crd_is_reported_with_the_number_of_routes_that_wait() -> None:
     proxy = mail_proxy()
-    seen = observe(proxy, GOOD)
-    world = World(**{**vars(seen), "missing_kinds": frozenset({"IngressRouteTCP"})})
+    world = replace(observe(proxy, GOOD), missing_kinds=frozenset({"IngressRouteTCP"}))
     plan = build_plan(proxy, world)
     found = condition(judge(proxy, world), "RoutesReady")
     assert (found["status"], found["reason"]) == ("False", "CRDMissing")
+    assert "IngressRouteTCP mail-smtp: the API server does not serve" in found["message"]
     assert "install Traefik's CRDs" in found["message"]
-    assert "(and 4 more)" in found["message"]
+    assert "(And 4 more.)" in found["message"]
     assert not [child for child in plan.children if child["kind"] == "IngressRouteTCP"]
     assert plan.find_stale(world.children) == []
 
 
-def test_problem_of_the_trust_file_belongs_to_trust_and_is_not_counted_elsewhere() -> None:
+def test_failure_belongs_to_the_condition_of_its_object_and_is_not_counted_elsewhere() -> None:
     proxy = mail_proxy()
-    world = observe(proxy, GOOD)
-    problems = (
-        Problem(("ConfigMap", "mail-trust"), Reason.REFUSED, "quota"),
-        Problem(("Service", "mail-proxy"), Reason.NOT_OWNED, "exists already"),
+    failures = tuple(
+        Finding(find_owner(proxy, ref), reason, f"{ref} {text}.", ref)
+        for ref, reason, text in (
+            (ObjectRef("ConfigMap", "mail-trust"), Reason.REFUSED, "is over quota"),
+            (ObjectRef("Service", "mail-proxy"), Reason.NOT_OWNED, "already exists"),
+            (ObjectRef("NetworkPolicy", "mail-proxy-ports"), Reason.REFUSED, "is refused"),
+            (ObjectRef("ConfigMap", "mail-overrides"), Reason.NOT_OWNED, "already exists"),
+        )
     )
-    status = build_status(proxy, world, build_plan(proxy, world), problems, {}, NOW)
-    assert condition(status, "TrustReady")["message"] == "ConfigMap mail-trust: quota."
-    assert condition(status, "RoutesReady")["message"] == "Service mail-proxy: exists already."
+    status = judge(proxy, observe(proxy, GOOD), failures=failures)
+    types = ("TrustReady", "RoutesReady", "PortsIsolated", "MailServerReady", "Ready")
+    assert [condition(status, type_)["message"] for type_ in types] == [
+        "ConfigMap mail-trust is over quota.",
+        "Service mail-proxy already exists.",
+        "NetworkPolicy mail-proxy-ports is refused.",
+        "ConfigMap mail-overrides already exists.",
+        "Service mail-proxy already exists.",
+    ]
     assert condition(status, "Ready")["reason"] == "NotOwned"

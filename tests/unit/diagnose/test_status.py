@@ -1,4 +1,4 @@
-"""Conditions, columns and events: what a user reads; they stay still while nothing changes."""
+"""Conditions, columns and events: what a user reads, and what stays while nothing changes."""
 
 from datetime import timedelta
 from typing import Any
@@ -8,10 +8,12 @@ from tests.unit.mail_server_bodies import mail_pod_body
 from tests.unit.worlds import (
     NOW,
     Body,
+    child_body,
     condition,
     endpoints_body,
     judge,
     mail_proxy,
+    mail_proxy_body,
     observe,
     pod_body,
     remembering,
@@ -20,44 +22,53 @@ from tests.unit.worlds import (
 )
 
 from mailproxy.api.conditions import ConditionStatus, ConditionType
+from mailproxy.api.finding import Finding
 from mailproxy.api.mailproxy import MailProxy
 from mailproxy.api.reasons import Reason
 from mailproxy.api.status import MailProxyStatus
-from mailproxy.diagnose.events import find_announcements
-from mailproxy.diagnose.finding import Finding
+from mailproxy.diagnose.case import Case
+from mailproxy.diagnose.conditions import find_owner
+from mailproxy.diagnose.events import find_event_notes
 from mailproxy.diagnose.ready import summarize
 from mailproxy.diagnose.status import Status, build_held_status, build_status
+from mailproxy.identity import ObjectRef
+from mailproxy.observed.evidence import Evidence
 from mailproxy.observed.world import World
 from mailproxy.plan.build import build_plan
-from mailproxy.plan.model import Problem
 
 LATER = NOW + timedelta(hours=1)
 GOOD = [service_body(), pod_body(), endpoints_body(), mail_pod_body()]
 TYPES = [str(type_) for type_ in ConditionType]
-TRUST_MAP, ROUTE = ("ConfigMap", "mail-trust"), ("IngressRouteTCP", "mail-smtp")
+TRUST_MAP = ObjectRef("ConfigMap", "mail-trust")
+ROUTE = ObjectRef("IngressRouteTCP", "mail-smtp")
 
 
 def status_of(
-    objects: list[Body], *problems: Problem, previous: Status | None = None, **spec: Any
+    objects: list[Body], *failures: Finding, previous: Status | None = None, **spec: Any
 ) -> Status:
     proxy = mail_proxy(**spec)
-    world = observe(proxy, objects)
-    return build_status(proxy, world, build_plan(proxy, world), problems, previous or {}, NOW)
+    return judge(proxy, observe(proxy, objects), previous, failures=failures)
 
 
-def told(status: Status) -> dict[str, tuple[str, str]]:
+def failure(ref: ObjectRef, reason: Reason) -> Finding:
+    """A write that was refused."""
+    return Finding(find_owner(mail_proxy(), ref), reason, f"{ref} is refused.", ref)
+
+
+def conditions_of(status: Status) -> dict[str, tuple[str, str]]:
+    """Status and reason of each condition."""
     return {c["type"]: (c["status"], c["reason"]) for c in status["conditions"]}
 
 
-def test_all_is_well() -> None:
+def test_all_conditions_are_true_when_all_is_well() -> None:
     status = status_of(GOOD)
     MailProxyStatus.model_validate(status)
     assert [c["type"] for c in status["conditions"]] == TYPES
-    assert {value for value, _ in told(status).values()} == {"True"}
+    assert {value for value, _ in conditions_of(status).values()} == {"True"}
     assert (status["edge"], status["portsSummary"]) == ("traefik/traefik", "5/5")
 
 
-def test_conditions_speak_of_the_generation_that_was_judged() -> None:
+def test_conditions_name_the_generation_that_was_observed() -> None:
     proxy = mail_proxy()
     proxy = proxy.model_copy(
         update={"metadata": proxy.metadata.model_copy(update={"generation": 7})}
@@ -71,10 +82,11 @@ def later(previous: Status, objects: list[Body], **spec: Any) -> Status:
     """The status of a reconcile an hour after `previous`."""
     proxy = mail_proxy(**spec)
     world = observe(proxy, objects)
-    return build_status(proxy, world, build_plan(proxy, world), (), previous, LATER)
+    case = Case(proxy, world, Evidence(), build_plan(proxy, world))
+    return build_status(case, previous, LATER)
 
 
-def test_nothing_changes_while_nothing_changes() -> None:
+def test_status_stays_as_it_is_while_nothing_changes() -> None:
     status = status_of(GOOD)
     assert later(status, GOOD) == status
 
@@ -101,31 +113,27 @@ def test_new_reason_with_the_same_status_is_no_transition() -> None:
         {"conditions": None, "trustedNetworks": None},
         {"conditions": [{}]},
         {"conditions": [{"type": "Ready", "status": "True"}]},
-        {"conditions": [{"type": "PortsIsolated", "status": "True", "reason": "X"}]},
+        {"conditions": [{"type": "OfTheFuture", "status": "True", "reason": "X"}]},
         {"conditions": ["rubbish", None]},
         {"unknown": 1},
     ],
 )
-def test_status_of_another_version_is_as_if_there_were_none(previous: Status) -> None:
+def test_status_of_another_version_counts_as_none(previous: Status) -> None:
     assert status_of(GOOD, previous=previous) == status_of(GOOD)
-    assert find_announcements(previous, status_of(GOOD)) == find_announcements({}, status_of(GOOD))
+    assert find_event_notes(previous, status_of(GOOD)) == find_event_notes({}, status_of(GOOD))
     held = build_held_status("No.", 1, Reason.INVALID, previous, NOW)
     MailProxyStatus.model_validate(held)
-    assert set(told(held)) == {"Accepted", "Ready"}
+    assert set(conditions_of(held)) == {"Accepted", "Ready"}
 
 
-def finding(type_: ConditionType, status: ConditionStatus, reason: Reason) -> Finding:
-    return Finding(type_, status, reason, f"{type_}: {reason}")
+def finding(type_: ConditionType, reason: Reason) -> Finding:
+    return Finding(type_, reason, f"{type_}: {reason}")
 
 
 @pytest.mark.parametrize("first", range(len(ConditionType) - 1))
 def test_ready_is_the_first_that_fails_in_the_order_of_the_data_path(first: int) -> None:
     findings = [
-        finding(
-            type_,
-            ConditionStatus.TRUE if place < first else ConditionStatus.FALSE,
-            Reason.ACCEPTED if place < first else Reason.REFUSED,
-        )
+        finding(type_, Reason.ACCEPTED if place < first else Reason.REFUSED)
         for place, type_ in enumerate(list(ConditionType)[:-1])
     ]
     assert summarize(findings).message == findings[first].message
@@ -133,66 +141,71 @@ def test_ready_is_the_first_that_fails_in_the_order_of_the_data_path(first: int)
 
 
 def test_ready_waits_for_what_is_pending_but_not_for_what_can_never_be_known() -> None:
-    good = finding(ConditionType.ACCEPTED, ConditionStatus.TRUE, Reason.ACCEPTED)
-    unknown = finding(ConditionType.ENTRY_POINTS_READY, ConditionStatus.UNKNOWN, Reason.UNKNOWN)
-    pending = finding(ConditionType.ROUTES_READY, ConditionStatus.UNKNOWN, Reason.PENDING)
+    good = finding(ConditionType.ACCEPTED, Reason.ACCEPTED)
+    unknown = finding(ConditionType.ENTRY_POINTS_READY, Reason.UNKNOWN)
+    pending = finding(ConditionType.ROUTES_READY, Reason.PENDING)
     assert summarize([good, unknown]).reason == Reason.READY
     assert summarize([good, unknown, pending]).reason == Reason.PENDING
 
 
 def test_failure_counts_more_than_what_is_pending_before_it() -> None:
-    pending = finding(ConditionType.ROUTES_READY, ConditionStatus.UNKNOWN, Reason.PENDING)
-    failure = finding(ConditionType.TRUST_READY, ConditionStatus.FALSE, Reason.NO_PROXY_PODS)
-    assert summarize([pending, failure]).reason == Reason.NO_PROXY_PODS
+    pending = finding(ConditionType.ROUTES_READY, Reason.PENDING)
+    failed = finding(ConditionType.TRUST_READY, Reason.NO_PROXY_PODS)
+    assert summarize([pending, failed]).reason == Reason.NO_PROXY_PODS
 
 
-def test_trust_file_that_was_not_written_is_told_as_it_was() -> None:
+@pytest.mark.parametrize(
+    ("reason", "status"),
+    [
+        (Reason.NO_PROXY_PODS, ConditionStatus.FALSE),
+        (Reason.PENDING, ConditionStatus.UNKNOWN),
+        (Reason.HOST_NETWORK, ConditionStatus.TRUE),
+        (Reason.UP_TO_DATE, ConditionStatus.TRUE),
+    ],
+)
+def test_status_of_a_finding_is_that_of_its_reason(reason: Reason, status: ConditionStatus) -> None:
+    assert finding(ConditionType.TRUST_READY, reason).status == status
+
+
+def test_trust_map_that_was_not_written_is_reported_as_it_was() -> None:
     proxy = mail_proxy()
     kept = [remembering(proxy, ""), *GOOD]
     before = status_of(kept)
     moved = [remembering(proxy, ""), service_body(), pod_body(ips=["10.244.9.9"]), endpoints_body()]
-    refused = Problem(TRUST_MAP, Reason.REFUSED, "no")
-    after = status_of(moved, refused, previous=before)
+    after = status_of(moved, failure(TRUST_MAP, Reason.REFUSED), previous=before)
     for field in ("trustedNetworks", "trustedCount", "trustHash"):
         assert after[field] == before[field]
-    assert told(after)["TrustReady"] == ("False", "Refused")
-    assert told(after)["RoutesReady"] == ("True", "Applied")
+    assert conditions_of(after)["TrustReady"] == ("False", "Refused")
+    assert conditions_of(after)["RoutesReady"] == ("True", "Applied")
 
 
-def test_trust_file_of_somebody_else_is_not_told_as_ours() -> None:
+def test_trust_map_of_somebody_else_is_not_reported_as_ours() -> None:
     before = status_of(GOOD)
-    after = status_of(GOOD, Problem(TRUST_MAP, Reason.NOT_OWNED, "x"), previous=before)
+    after = status_of(GOOD, failure(TRUST_MAP, Reason.NOT_OWNED), previous=before)
     assert (after["trustedNetworks"], after["trustedCount"]) == ([], 0)
     assert "trustHash" not in after
 
 
-def test_overrides_that_stay_during_a_conflict_are_still_told() -> None:
+def test_overrides_that_stay_during_a_conflict_are_still_reported() -> None:
     proxy = mail_proxy()
-    overrides = remembering(proxy, "")
-    overrides["metadata"]["name"] = "mail-overrides"
-    rival = {**_rival(), "kind": "MailProxy"}
+    overrides = child_body(proxy, "ConfigMap", "mail-overrides")
+    rival = mail_proxy_body("older", "there", created="2026-01-01T00:00:00Z")
     before = status_of([overrides, *GOOD])
     after = status_of([overrides, rival, *GOOD], previous=before)
-    assert told(after)["Accepted"] == ("False", "Conflict")
+    assert conditions_of(after)["Accepted"] == ("False", "Conflict")
     assert after["overridesHash"] == before["overridesHash"]
     assert (after["trustedNetworks"], "trustHash" in after) == ([], False)
 
 
-def _rival() -> Body:
-    rival = mail_proxy("older", "there", created="2026-01-01T00:00:00Z")
-    return rival.model_dump(mode="json", by_alias=True, exclude_none=True)
-
-
 def test_route_that_was_refused_is_no_ready_port() -> None:
-    status = status_of(GOOD, Problem(ROUTE, Reason.REFUSED, "no"))
+    status = status_of(GOOD, failure(ROUTE, Reason.REFUSED))
     port = status["ports"][0]
     assert (port["name"], port["ready"], "route" in port) == ("smtp", False, False)
     assert status["portsSummary"] == "4/5"
 
 
-def test_route_that_stays_is_told_while_the_edge_is_gone() -> None:
-    route = remembering(mail_proxy(), "") | {"kind": "IngressRouteTCP"}
-    route["metadata"]["name"] = "mail-smtp"
+def test_route_that_stays_is_reported_while_the_edge_is_gone() -> None:
+    route = child_body(mail_proxy(), *ROUTE)
     port = status_of([route])["ports"][0]
     assert (port["route"], port["ready"], "entryPoint" in port) == ("mail-smtp", False, False)
 
@@ -201,7 +214,7 @@ def test_ports_of_a_generic_edge_have_neither_entry_point_nor_route() -> None:
     status = status_of(GOOD, edge={"type": "Generic", "serviceName": "traefik"})
     port = {"name": "smtp", "exposedPort": 25, "targetPort": 12525, "ready": True}
     assert status["ports"][0] == port
-    assert "traefikVersion" not in status
+    assert "edgeVersion" not in status
 
 
 def test_endless_message_is_cut_before_the_api_server_refuses_it() -> None:
@@ -225,10 +238,12 @@ def test_held_mail_proxy_keeps_all_but_what_it_waits_for(
     before = status_of(GOOD)
     held = build_held_status("Why.", 5, reason, before, LATER)
     MailProxyStatus.model_validate(held)
-    assert told(held)[type_] == (value, reason)
-    assert told(held)["Ready"] == (ready, reason)
+    assert conditions_of(held)[type_] == (value, reason)
+    assert conditions_of(held)["Ready"] == (ready, reason)
     others = set(TYPES) - {type_, "Ready"}
-    assert {t: told(held)[t] for t in others} == {t: told(before)[t] for t in others}
+    assert {t: conditions_of(held)[t] for t in others} == {
+        t: conditions_of(before)[t] for t in others
+    }
     assert [c["type"] for c in held["conditions"]] == TYPES
     rest = before.keys() - {"conditions", "observedGeneration"}
     assert {field: held[field] for field in rest} == {field: before[field] for field in rest}
@@ -245,44 +260,44 @@ def test_held_status_is_complete_and_stays_still(reason: Reason, previous: Statu
 
 def test_held_mail_proxy_recovers() -> None:
     held = build_held_status("Why.", 1, Reason.UNOBSERVABLE, status_of(GOOD), NOW)
-    assert told(status_of(GOOD, previous=held)) == told(status_of(GOOD))
+    assert conditions_of(status_of(GOOD, previous=held)) == conditions_of(status_of(GOOD))
 
 
-def announced(before: Status, after: Status) -> list[tuple[str, str]]:
-    return [(event.type, event.reason) for event in find_announcements(before, after)]
+def events_of(before: Status, after: Status) -> list[tuple[str, str]]:
+    return [(event.type, event.reason) for event in find_event_notes(before, after)]
 
 
-def test_first_good_status_announces_trust_and_readiness() -> None:
+def test_first_good_status_has_events_for_trust_and_readiness() -> None:
     expected = [("Normal", "TrustChanged"), ("Normal", "Ready")]
-    assert announced({}, status_of(GOOD)) == expected
+    assert events_of({}, status_of(GOOD)) == expected
 
 
-def test_unchanged_status_announces_nothing() -> None:
-    assert announced(status_of(GOOD), status_of(GOOD)) == []
+def test_unchanged_status_has_no_event() -> None:
+    assert events_of(status_of(GOOD), status_of(GOOD)) == []
 
 
 def test_change_of_trust_names_what_came_and_what_went() -> None:
     moved = [service_body(), pod_body(ips=["10.244.9.9"]), endpoints_body()]
-    (event,) = find_announcements(status_of(GOOD), status_of(moved))
+    (event,) = find_event_notes(status_of(GOOD), status_of(moved))
     assert event.note == "now trusted: 10.244.9.9/32; no longer trusted: 10.244.1.2/32"
 
 
-def test_failure_is_announced_once_and_not_again_as_readiness() -> None:
+def test_failure_has_one_event_and_no_other_as_readiness() -> None:
     failed = status_of([service_body(), pod_body(), endpoints_body(ready=False)])
-    assert announced(status_of(GOOD), failed) == [("Warning", "NoEndpoints")]
-    assert announced(failed, failed) == []
+    assert events_of(status_of(GOOD), failed) == [("Warning", "NoEndpoints")]
+    assert events_of(failed, failed) == []
 
 
-def test_new_reason_of_a_failure_is_announced() -> None:
-    assert ("Warning", "NoProxyPods") in announced(status_of([]), status_of([service_body()]))
+def test_new_reason_of_a_failure_has_an_event() -> None:
+    assert ("Warning", "NoProxyPods") in events_of(status_of([]), status_of([service_body()]))
 
 
-def test_held_mail_proxy_is_announced_only_if_the_user_must_act() -> None:
+def test_held_mail_proxy_has_an_event_only_if_the_user_must_act() -> None:
     before = status_of(GOOD)
     invalid = build_held_status("Why.", 1, Reason.INVALID, before, NOW)
     suspended = build_held_status("Why.", 1, Reason.SUSPENDED, before, NOW)
-    assert announced(before, invalid) == [("Warning", "Invalid")]
-    assert announced(before, suspended) == []
+    assert events_of(before, invalid) == [("Warning", "Invalid")]
+    assert events_of(before, suspended) == []
 
 
 def test_status_of_an_empty_world_is_complete() -> None:

@@ -275,7 +275,7 @@ def test_remembered_pods_are_read_as_they_were_written() -> None:
         '{"namespace":"traefik","labels":{"a":"\\ud800"}}',
     ],
 )
-def test_rubbish_in_the_annotation_is_as_if_nothing_were_known(text: str) -> None:
+def test_invalid_annotation_counts_as_none(text: str) -> None:
     assert load_pod_set(text) is None
 
 

@@ -1,6 +1,7 @@
 """What users install: `manifests/`, `crds/` and the Dockerfile, without an API server."""
 
 import re
+import subprocess
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -10,14 +11,16 @@ import yaml
 
 from mailproxy import __version__
 from mailproxy.cli.main import main
-from mailproxy.controller.kinds import CHILDREN, MAIL_PROXIES, PROJECTIONS, WORKLOADS
 from mailproxy.kube.events import EVENTS
+from mailproxy.observed.kinds import MAIL_PROXIES, WORKLOADS
+from mailproxy.plan.edge.registry import PROJECTIONS
+from mailproxy.plan.model import CHILD_KINDS
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 MANIFESTS = REPOSITORY / "manifests"
 PARTS = ("crd", "rbac", "operator")
 COMPONENTS = sorted(path.name for path in (MANIFESTS / "components").iterdir())
-CHOICES = ("default", "live")  # what users install
+CHOICES = ("default", "minimal")  # what users install
 IMAGE = "ghcr.io/mailproxy/mailproxy-operator"
 
 
@@ -39,19 +42,19 @@ def test_kustomization_names_what_is_there_and_all_of_it(part: str) -> None:
     }
 
 
-def test_default_installs_every_part() -> None:
-    named = {path.resolve() for path in resources_of(MANIFESTS / "default")}
+def test_minimal_installs_every_part() -> None:
+    named = {path.resolve() for path in resources_of(MANIFESTS / "minimal")}
     assert named == {MANIFESTS / part for part in PARTS}
 
 
-def test_live_is_the_default_and_the_right_to_poke() -> None:
-    kustomization = read(MANIFESTS / "live" / "kustomization.yaml")
-    assert kustomization["resources"] == ["../default"]
-    assert kustomization["components"] == ["../components/poke"]
+def test_default_is_minimal_with_the_right_to_refresh_volumes() -> None:
+    kustomization = read(MANIFESTS / "default" / "kustomization.yaml")
+    assert kustomization["resources"] == ["../minimal"]
+    assert kustomization["components"] == ["../components/volume-refresh"]
 
 
-def test_policy_guards_the_account_that_gets_the_right_to_poke() -> None:
-    folder = MANIFESTS / "components" / "poke"
+def test_policy_guards_the_account_that_gets_the_right_to_refresh_volumes() -> None:
+    folder = MANIFESTS / "components" / "volume-refresh"
     (subject,) = read(folder / "cluster-role-binding.yaml")["subjects"]
     account = read(MANIFESTS / "rbac" / "service-account.yaml")["metadata"]
     assert (subject["namespace"], subject["name"]) == (account["namespace"], account["name"])
@@ -84,10 +87,11 @@ def test_image_is_the_one_of_this_version() -> None:
     assert container()["image"] == IMAGE
 
 
-def test_dockerfile_labels_the_image_with_this_version() -> None:
-    label = re.search(r'image\.version="(.*?)"', (REPOSITORY / "Dockerfile").read_text())
-    assert label
-    assert label[1] == __version__
+def test_make_labels_the_image_with_this_version() -> None:
+    assert 'image.version="${VERSION}"' in (REPOSITORY / "Dockerfile").read_text()
+    command = ["make", "--dry-run", "image"]
+    shown = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    assert f"--build-arg VERSION={__version__} " in shown.stdout
 
 
 def test_build_context_has_what_the_dockerfile_copies() -> None:
@@ -102,7 +106,7 @@ def test_role_fits_the_kinds_in_the_code() -> None:
     watched = PROJECTIONS.keys() - set(WORKLOADS.values())
     needed = {(r.group, r.plural, verb) for r in watched for verb in ("list", "watch")}
     verbs = ("get", "create", "patch", "delete")
-    needed |= {(r.group, r.plural, verb) for r, verb in product(CHILDREN.values(), verbs)}
+    needed |= {(r.group, r.plural, verb) for r, verb in product(CHILD_KINDS.values(), verbs)}
     needed |= {
         (MAIL_PROXIES.group, MAIL_PROXIES.plural, "get"),
         (MAIL_PROXIES.group, f"{MAIL_PROXIES.plural}/status", "patch"),

@@ -7,15 +7,14 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.worlds import mail_proxy, pod_body, selecting, service_body, service_port
+from tests.unit.worlds import discover, mail_proxy, pod_body, selecting, service_body, service_port
 
+from mailproxy.api.conditions import ConditionStatus, ConditionType
 from mailproxy.api.mailproxy import MailProxy
-from mailproxy.observed.pod import read_pod
-from mailproxy.observed.service import read_service
+from mailproxy.api.reasons import Reason
 from mailproxy.plan.conflicts import edge_id, find_conflict
-from mailproxy.plan.edge.facts import Edge
-from mailproxy.plan.edge.pods import discover_edge
-from mailproxy.plan.edge.ports import route_ports
+from mailproxy.plan.edge.model import Edge
+from mailproxy.plan.edge.ports import assign_ports
 
 EDGE_A = {"serviceName": "edge-a"}
 EDGE_B = {"serviceName": "edge-b"}
@@ -27,13 +26,25 @@ def the_edge(proxy: MailProxy) -> Edge:
     """An edge on which port 25 leads to `in-25`, and so on; the same for everybody."""
     numbers = (25, 587, 143, 993)
     arguments = [f"--entrypoints.in-{number}.address=:{9000 + number}" for number in numbers]
-    service = read_service(service_body(ports=[service_port(n, 9000 + n) for n in numbers]))
-    pod = read_pod(pod_body(args=[*arguments, "--entrypoints.shared.address=:9999"]))
-    return discover_edge(proxy.spec.edge, service, None, [pod])
+    name = proxy.spec.edge.service_name or ""
+    service = service_body(name, ports=[service_port(n, 9000 + n) for n in numbers])
+    pod = pod_body(args=[*arguments, "--entrypoints.shared.address=:9999"])
+    return discover(proxy, [service, pod])
 
 
 def conflict(proxy: MailProxy, *others: MailProxy) -> str | None:
-    return find_conflict(proxy, others, the_edge(proxy))
+    """Message of the conflict that a MailProxy finds."""
+    found = find_conflict(proxy, others, the_edge(proxy))
+    return found.message if found else None
+
+
+def test_conflict_is_a_finding_about_the_spec() -> None:
+    old, young = aged("old", 1), aged("young", 2)
+    found = find_conflict(young, [old], the_edge(young))
+    assert found is not None
+    assert (found.condition, found.reason) == (ConditionType.ACCEPTED, Reason.CONFLICT)
+    assert (found.status, found.object) == (ConditionStatus.FALSE, None)
+    assert found.message.endswith(".")
 
 
 def accepted(*proxies: MailProxy) -> list[str]:
@@ -88,7 +99,7 @@ def test_same_port_of_another_edge_is_free() -> None:
     assert accepted(aged("a", 1, edge=EDGE_A), aged("b", 2, edge=EDGE_B)) == ["a", "b"]
 
 
-def test_different_ports_of_one_edge_do_not_clash() -> None:
+def test_different_ports_of_one_edge_do_not_conflict() -> None:
     assert accepted(aged("a", 1, ports=[SMTP]), aged("b", 2, ports=[IMAPS])) == ["a", "b"]
 
 
@@ -98,20 +109,20 @@ def test_different_host_names_share_a_tls_port() -> None:
     assert accepted(a, b) == ["a", "b"]
 
 
-def test_the_same_host_name_clashes() -> None:
+def test_the_same_host_name_conflicts() -> None:
     a = aged("a", 1, hostname="a.example.com", ports=[IMAPS_BY_HOST])
     b = aged("b", 2, hostname="a.example.com", ports=[IMAPS_BY_HOST])
     assert accepted(a, b) == ["a"]
 
 
 @pytest.mark.parametrize(("first", "second"), [(IMAPS, IMAPS_BY_HOST), (IMAPS_BY_HOST, IMAPS)])
-def test_any_and_hostname_clash(first: Any, second: Any) -> None:
+def test_any_and_hostname_conflict(first: Any, second: Any) -> None:
     a = aged("a", 1, hostname="a.example.com", ports=[first])
     b = aged("b", 2, hostname="b.example.com", ports=[second])
     assert accepted(a, b) == ["a"]
 
 
-def test_third_host_name_clashes_with_any_of_those_that_share() -> None:
+def test_third_host_name_conflicts_with_any_of_those_that_share() -> None:
     a = aged("a", 1, hostname="a.example.com", ports=[IMAPS_BY_HOST])
     b = aged("b", 2, hostname="b.example.com", ports=[IMAPS_BY_HOST])
     c = aged("c", 3, hostname="b.example.com", ports=[IMAPS_BY_HOST])
@@ -133,12 +144,12 @@ def test_other_entry_point_makes_the_same_port_free() -> None:
 
 def test_port_is_taken_even_while_the_edge_is_unknown() -> None:
     a, b = aged("a", 1), aged("b", 2)
-    nothing = discover_edge(b.spec.edge, None, None, [])
+    nothing = discover(b, [])
     assert find_conflict(a, [b], nothing) is None
     assert find_conflict(b, [a], nothing) is not None
 
 
-def test_generic_edges_are_routed_by_hand_and_clash_with_nobody() -> None:
+def test_generic_edges_are_routed_by_hand_and_conflict_with_nobody() -> None:
     generic = {"type": "Generic", "serviceName": "edge-a"}
     a, b = aged("a", 1, edge=generic), aged("b", 2, edge=generic)
     assert accepted(a, b, aged("c", 3)) == ["a", "b", "c"]
@@ -159,7 +170,7 @@ def test_mail_server_follows_only_one(mine: dict[str, str], theirs: dict[str, st
     assert "`spec.mailServer.podSelector`" in str(conflict(b, a))
 
 
-def test_different_pods_of_one_namespace_do_not_clash() -> None:
+def test_different_pods_of_one_namespace_do_not_conflict() -> None:
     a = aged("a", 1, "mail", edge=EDGE_A)
     assert accepted(a, aged("b", 2, "mail", edge=EDGE_B)) == ["a", "b"]
 
@@ -226,7 +237,7 @@ port_lists = st.lists(
 
 @st.composite
 def populations(draw: st.DrawFn) -> list[MailProxy]:
-    """Up to six MailProxies that have every reason to clash."""
+    """Up to six MailProxies that have every reason to conflict."""
     return [
         aged(
             f"p{number}",
@@ -241,8 +252,8 @@ def populations(draw: st.DrawFn) -> list[MailProxy]:
     ]
 
 
-def clash(one: MailProxy, two: MailProxy) -> bool:
-    """Whether both at once would do harm; told without any of the code under test but routes."""
+def do_conflict(one: MailProxy, two: MailProxy) -> bool:
+    """Whether both at once would do harm, by none of the code under test but that of routes."""
     labels = [proxy.spec.mail_server.pod_selector.match_labels for proxy in (one, two)]
     if one.namespace == two.namespace and labels[0] == labels[1]:
         return True
@@ -251,7 +262,7 @@ def clash(one: MailProxy, two: MailProxy) -> bool:
     routes = [
         {
             port.entry_point: proxy.spec.hostname if port.by_hostname else None
-            for port in route_ports(proxy.spec, the_edge(proxy))
+            for port in assign_ports(proxy.spec, the_edge(proxy))
         }
         for proxy in (one, two)
     ]
@@ -260,9 +271,9 @@ def clash(one: MailProxy, two: MailProxy) -> bool:
 
 
 @given(proxies=populations())
-def test_those_accepted_never_clash(proxies: Sequence[MailProxy]) -> None:
+def test_those_accepted_never_conflict(proxies: Sequence[MailProxy]) -> None:
     chosen = [proxy for proxy in proxies if conflict(proxy, *proxies) is None]
-    assert not [(a.name, b.name) for a, b in combinations(chosen, 2) if clash(a, b)]
+    assert not [(a.name, b.name) for a, b in combinations(chosen, 2) if do_conflict(a, b)]
 
 
 @given(proxies=populations())

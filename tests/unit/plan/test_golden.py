@@ -1,7 +1,7 @@
 """Every child and the status of whole MailProxies, as files that a reviewer can read.
 
-`pytest tests/unit/test_golden.py --update-golden` rewrites them. A new case is a new folder with
-an `input.yaml`: the MailProxy first, then the objects that the API server holds.
+`pytest tests/unit/plan/test_golden.py --update-golden` rewrites them. A new case is a new folder
+with an `input.yaml`: the MailProxy first, then the objects that the API server holds.
 """
 
 import difflib

@@ -1,10 +1,12 @@
 """What of a MailProxy's children is deleted, and what stays while too little is known."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from tests.unit.worlds import (
     Body,
+    child_body,
     config_map_body,
     mail_proxy,
     mail_proxy_body,
@@ -16,8 +18,8 @@ from tests.unit.worlds import (
 )
 
 from mailproxy.api.mailproxy import MailProxy
-from mailproxy.observed.world import World
 from mailproxy.plan.build import build_plan
+from mailproxy.plan.model import CHILD_KINDS
 
 EVERYTHING = [
     ("ConfigMap", "mail-overrides"),
@@ -30,26 +32,46 @@ EVERYTHING = [
 ]
 MEMORY = '{"namespace":"traefik","labels":{"app.kubernetes.io/name":"traefik"}}'
 TWO_PORTS = [{"name": "smtp"}, {"name": "imap"}]
-WITH_TRANSPORT = {"proxyProtocol": {"field": "ServersTransport"}}
+WITH_TRANSPORT = {"traefik": {"proxyProtocolField": "ServersTransport"}}
 
 
 def leftovers(proxy: MailProxy) -> list[Body]:
     """Children as a former spec may have left them."""
-    found = []
-    for kind, name in EVERYTHING:
-        body = remembering(proxy, MEMORY) | {"kind": kind}
-        body["metadata"]["name"] = name
-        found.append(body)
-    return found
+    return [
+        remembering(proxy, MEMORY) if name == "mail-trust" else child_body(proxy, kind, name)
+        for kind, name in EVERYTHING
+    ]
 
 
 def stale(*objects: Body, missing: frozenset[str] = frozenset(), **spec: Any) -> list[str]:
     """Kind and name of what is deleted when all children that ever were are there."""
     proxy = mail_proxy(**{"ports": TWO_PORTS, "edge": WITH_TRANSPORT} | spec)
     world = observe(proxy, [*leftovers(proxy), *objects])
-    world = World(**{**vars(world), "missing_kinds": missing})
+    world = replace(world, missing_kinds=missing)
     found = build_plan(proxy, world).find_stale(world.children)
     return [f"{child.kind} {child.name}" for child in found]
+
+
+def test_routes_are_deleted_before_what_they_need() -> None:
+    proxy = mail_proxy()
+    world = observe(proxy, leftovers(proxy))
+    plan = replace(build_plan(proxy, world), children=(), kept_kinds=frozenset(), findings=())
+    assert [tuple(child.ref) for child in plan.find_stale(world.children)] == [
+        ("IngressRouteTCP", "mail-imap"),
+        ("IngressRouteTCP", "mail-smtp"),
+        ("ServersTransportTCP", "mail"),
+        ("Service", "mail-proxy"),
+        ("NetworkPolicy", "mail-proxy-ports"),
+        ("ConfigMap", "mail-overrides"),
+        ("ConfigMap", "mail-trust"),
+    ]
+
+
+def test_children_are_written_in_the_order_opposite_to_deletion() -> None:
+    proxy = mail_proxy(ports=TWO_PORTS, edge=WITH_TRANSPORT)
+    children = build_plan(proxy, observe(proxy, [service_body(), pod_body()])).children
+    kinds = [child["kind"] for child in children]
+    assert kinds == sorted(kinds, key=list(CHILD_KINDS).index)
 
 
 def test_nothing_that_is_wanted_is_deleted() -> None:
@@ -106,7 +128,7 @@ def test_trust_goes_on_during_a_conflict_and_nothing_else_is_written() -> None:
     assert child["data"] == {"dovecot-trust.conf": "haproxy_trusted_networks = 10.244.1.2\n"}
 
 
-def test_new_mail_proxy_in_a_conflict_makes_nothing() -> None:
+def test_new_mail_proxy_in_a_conflict_creates_nothing() -> None:
     proxy = mail_proxy()
     rival = mail_proxy_body("older", created="2026-01-01T00:00:00Z", uid="older")
     assert build_plan(proxy, observe(proxy, [rival, service_body(), pod_body()])).children == ()

@@ -7,7 +7,7 @@ from mailproxy.api.mail_services import MailService, find_services
 from mailproxy.api.spec import MailProxySpec
 from mailproxy.observed.pod import Pod
 from mailproxy.observed.service import Service
-from mailproxy.plan.edge.facts import Edge, RoutedPort
+from mailproxy.plan.edge.model import Edge, RoutedPort
 
 
 def find_exposed(
@@ -30,13 +30,13 @@ def find_exposed(
     return exposed
 
 
-def route_ports(spec: MailProxySpec, edge: Edge) -> tuple[RoutedPort, ...]:
+def assign_ports(spec: MailProxySpec, edge: Edge) -> tuple[RoutedPort, ...]:
     """Find the entryPoint of each mail service, in the table's order.
 
     In this order: the one that the user named; the one behind the public port; the one called
     `mail-<name>` or `<name>`. The name `mail-<name>` is also used when nothing can be found. No
     two services get the same one, even where the edge's Service leads two public ports to one:
-    Traefik could not tell their connections apart.
+    the edge could not tell their connections apart.
     """
     ports = spec.ports_by_name
     services = find_services(ports)
@@ -44,12 +44,12 @@ def route_ports(spec: MailProxySpec, edge: Edge) -> tuple[RoutedPort, ...]:
     for service in services:
         if service.name not in names:
             names[service.name] = _choose_entry_point(service, edge, names.values())
-    known = edge.entry_points or {}
+    known = edge.facts.entry_points or {}
     return tuple(
         RoutedPort(
             service=service,
             entry_point=names[service.name],
-            found=None if edge.entry_points is None else names[service.name] in known,
+            found=None if edge.facts.entry_points is None else names[service.name] in known,
             exposed_port=_exposed_port(known.get(names[service.name]), service.port, edge),
             by_hostname=ports[service.name].by_hostname,
         )
@@ -60,7 +60,7 @@ def route_ports(spec: MailProxySpec, edge: Edge) -> tuple[RoutedPort, ...]:
 def _choose_entry_point(service: MailService, edge: Edge, taken: Collection[str]) -> str:
     behind = _entry_point_behind(service.port, edge)
     usual = f"mail-{service.name}"
-    known = (name for name in (usual, service.name) if name in (edge.entry_points or {}))
+    known = (name for name in (usual, service.name) if name in (edge.facts.entry_points or {}))
     others = (f"{usual}-{number}" for number in count(2))
     names = chain((behind,), known, (usual,), others)
     return next(name for name in names if name and name not in taken)
@@ -68,12 +68,14 @@ def _choose_entry_point(service: MailService, edge: Edge, taken: Collection[str]
 
 def _entry_point_behind(public_port: int, edge: Edge) -> str | None:
     pod_port = edge.exposed.get(public_port)
-    names = (n for n, p in sorted((edge.entry_points or {}).items()) if p == pod_port)
+    names = (n for n, p in sorted((edge.facts.entry_points or {}).items()) if p == pod_port)
     return next(names, None)
 
 
 def _exposed_port(pod_port: int | None, usual: int, edge: Edge) -> int | None:
-    if edge.entry_points is None:  # nothing tells what is behind a port, only that it is offered
+    if (
+        edge.facts.entry_points is None
+    ):  # nothing tells what is behind a port, only that it is offered
         return usual if usual in edge.exposed else None
     public = sorted(p for p, target in edge.exposed.items() if target == pod_port)
     return usual if usual in public else next(iter(public), None)

@@ -1,57 +1,73 @@
-"""Whether the mail server believes a proxy pod: where to look, how often, and when to say so.
+"""Whether the mail server accepts a proxy pod's PROXY header: how often to look, what to report.
 
-Only the mail server knows whom it believes. A connection through the proxy pod's own address tells:
-Dovecot greets it if it believes that pod's PROXY header, and closes it otherwise.
+Only the mail server knows whose header it accepts. A connection through the proxy pod's own address
+tells: Dovecot greets it if it accepts that pod's header, and closes it otherwise.
 """
 
 from dataclasses import dataclass, replace
 
-# So long a pod has to be refused before that is said: an edge that is rolled out is no news, and a
-# mail server that is merely busy has greeted before.
-GRACE_SECONDS, BELIEVED_GRACE_SECONDS = 2.0, 10.0
-FAST_SECONDS = 10.0
-FAST_PAUSE = 0.5
-LONGEST_PAUSE = 60.0
-BELIEVED_PAUSE = 300.0
-SHORTEST_PATIENCE, LONGEST_PATIENCE = 1.0, 5.0
+from mailproxy.options import Options
 
 
 @dataclass(frozen=True)
-class Belief:
-    """What is said of one proxy pod (`believed`, None: not known) and what would change it.
+class ProbeState:
+    """What is reported of one proxy pod, and since when its answers say otherwise.
 
-    `began` is when it appeared, when the list last changed, or when an answer last surprised:
-    from then on it is looked at often. Answers that say otherwise than `believed` since `since`
-    have to go on for a while. Times are seconds of any one clock.
+    `accepted` is reported: True, False, or None while it is not known. An answer of True is
+    reported at once. Any other has to go on for a while first, as an edge that is rolled out and a
+    mail server that is busy are no news:
+
+    | reported | answer | then |
+    |---|---|---|
+    | any | True | True |
+    | X | X | X |
+    | not True | differs for `probe_grace_seconds` | the answer |
+    | True | differs for `probe_accepted_grace_seconds` | the answer |
+
+    `contrary` is the answer that differs, since `contrary_since`. `began` is when the pod appeared,
+    when the list last changed, or when an answer first differed: from then on the pod is probed
+    often. Times are seconds of any one clock.
     """
 
+    options: Options
     began: float
-    believed: bool | None = None
-    doubt: bool | None = None
-    since: float | None = None
+    accepted: bool | None = None
+    contrary: bool | None = None
+    contrary_since: float | None = None
 
-    def take(self, answer: bool | None, now: float) -> "Belief":
-        """Take note of a try: it was believed, or not, or (None) it tells nothing."""
-        if answer or answer == self.believed:
-            return replace(self, believed=answer, doubt=None, since=None)
-        if self.since is None or answer != self.doubt:
-            began = now if self.since is None and self.believed is not None else self.began
-            return replace(self, began=began, doubt=answer, since=now)
-        if now - self.since < (BELIEVED_GRACE_SECONDS if self.believed else GRACE_SECONDS):
+    def take(self, answer: bool | None, now: float) -> "ProbeState":
+        """Take an answer: accepted, rejected, or (None) nothing can be told."""
+        if answer or answer == self.accepted:
+            return replace(self, accepted=answer, contrary=None, contrary_since=None)
+        if self.contrary_since is None or answer != self.contrary:
+            is_first = self.contrary_since is None and self.accepted is not None
+            began = now if is_first else self.began
+            return replace(self, began=began, contrary=answer, contrary_since=now)
+        if now - self.contrary_since < self._grace:
             return self
-        return replace(self, believed=answer, doubt=None, since=None)
+        return replace(self, accepted=answer, contrary=None, contrary_since=None)
 
-    def restart(self, now: float) -> "Belief":
-        """The list has changed: look often again."""
+    @property
+    def _grace(self) -> float:
+        if self.accepted:
+            return self.options.probe_accepted_grace_seconds
+        return self.options.probe_grace_seconds
+
+    def restart(self, now: float) -> "ProbeState":
+        """The list has changed: probe often again."""
         return replace(self, began=now)
 
     def pause(self, now: float) -> float:
-        """Seconds until the next try."""
-        if self.believed and self.since is None:
-            return BELIEVED_PAUSE
-        age = now - self.began
-        return FAST_PAUSE if age < FAST_SECONDS else min(age / FAST_SECONDS, LONGEST_PAUSE)
+        """Seconds until the next probe."""
+        options, age = self.options, now - self.began
+        if self.accepted and self.contrary_since is None:
+            return options.probe_accepted_pause_seconds
+        if age < options.probe_fast_seconds:
+            return options.probe_fast_pause_seconds
+        return min(age / options.probe_fast_seconds, options.probe_max_pause_seconds)
 
     def patience(self, now: float) -> float:
         """Seconds to wait for a greeting: Traefik without its routes accepts and stays silent."""
-        return min(max((now - self.began) / 2, SHORTEST_PATIENCE), LONGEST_PATIENCE)
+        options = self.options
+        least, most = options.probe_min_patience_seconds, options.probe_max_patience_seconds
+        return min(max((now - self.began) / 2, least), most)

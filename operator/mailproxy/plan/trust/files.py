@@ -2,20 +2,20 @@
 
 from collections.abc import Iterable
 
-from mailproxy.api.networks import Network
+from mailproxy.api.networks import MAX_NETWORK_LENGTH, Network
+from mailproxy.api.status import MAX_TRUSTED_NETWORKS
 from mailproxy.plan.trust.clients import Clients
 from mailproxy.plan.trust.networks import sort_networks
 
 TRUST_FILE = "dovecot-trust.conf"
 CLIENTS_FILE = "internal-clients"
 
-# Dovecot 2.3 hands the value to a program in its environment, where Linux allows 128 KiB for one
-# variable. More than 2000 of the longest networks fit.
-MAX_TRUST_CHARACTERS = 100_000
+# Of the longest networks, with a blank behind each; see MAX_TRUSTED_NETWORKS.
+MAX_TRUST_CHARACTERS = MAX_TRUSTED_NETWORKS * (MAX_NETWORK_LENGTH + 1)
 
 
 def render_trust(networks: Iterable[Network], clients: Clients | None = None) -> dict[str, str]:
-    """Files that tell whose PROXY header to believe, and who the internal clients are.
+    """Files that list the trusted networks, and the internal clients.
 
     An empty list trusts nobody. Networks are sorted and each stands there once, exactly as wide as
     it came: neighbours are not collapsed. Nothing is cut off a list that is too long either, as it

@@ -1,4 +1,4 @@
-"""Whose PROXY header is believed: from live pods to the sorted list of networks."""
+"""Sources from which a PROXY header is accepted: from live pods to the sorted list of networks."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

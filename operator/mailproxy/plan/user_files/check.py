@@ -1,101 +1,110 @@
 """Whether a user's own files can stand beside ours: which ConfigMap, key, line, and why not."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 
+from mailproxy.api.conditions import ConditionType
+from mailproxy.api.finding import Finding
 from mailproxy.api.mail_services import find_services
 from mailproxy.api.mailproxy import MailProxy
 from mailproxy.api.reasons import Reason
+from mailproxy.identity import ObjectRef
 from mailproxy.observed.config_map import ConfigMap
+from mailproxy.observed.world import World
 from mailproxy.plan.network_policy import guarded_ports
 from mailproxy.plan.user_files.dovecot_grammar import read_dovecot
-from mailproxy.plan.user_files.dovecot_rules import Listening, find_dovecot_clashes
+from mailproxy.plan.user_files.dovecot_rules import Listening, inspect_dovecot
 from mailproxy.plan.user_files.postfix_grammar import read_main, read_master
-from mailproxy.plan.user_files.postfix_rules import find_main_clashes, find_master_clashes
-from mailproxy.plan.user_files.text import Fault, find_text_faults
+from mailproxy.plan.user_files.postfix_rules import inspect_main, inspect_master
+from mailproxy.plan.user_files.text import inspect_text, sort_by_line
 
 USER_FILES = ("dovecot.cf", "postfix-main.cf", "postfix-master.cf", "user-patches.sh")
 
 # So many take some tenths of a second to read. A ConfigMap with ours beside them could hold 1 MiB.
 MAX_BYTES = 128 * 1024
-_MAX_TOLD = 5
+_MAX_LINES = 5
 
 
-@dataclass(frozen=True)
-class Refusal:
-    """Why a user's files are not taken; the message has no full stop at its end."""
-
-    reason: Reason
-    message: str
-
-
-def find_refusal(
-    proxy: MailProxy, config_map: ConfigMap | None, ours: Mapping[str, str]
-) -> Refusal | None:
+def check_user_files(proxy: MailProxy, world: World, ours: Mapping[str, str]) -> Finding | None:
     """Why the ConfigMap of `mailServer.overridesFrom` cannot be merged with the files `ours`.
 
-    None when it can. A ConfigMap that is not there, None, cannot.
+    None if it can. The finding is about the ConfigMap that would have been made of both.
     """
     which = f"ConfigMap {proxy.namespace}/{proxy.spec.mail_server.overrides_from}"
-    if config_map is None:
+    target = ObjectRef("ConfigMap", proxy.overrides_name)
+    own = world.user_overrides
+    if own is None:
+        reason = Reason.OVERRIDES_NOT_FOUND
         message = (
-            f"{which} does not exist: make it, or mend or leave out `spec.mailServer.overridesFrom`"
+            f"{which} does not exist. Create it, or fix or remove `spec.mailServer.overridesFrom`."
         )
-        return Refusal(Reason.OVERRIDES_NOT_FOUND, message)
-    if misfit := _find_misfit(config_map):
-        return Refusal(Reason.OVERRIDES_INVALID, f"{which} {misfit}")
+    else:
+        reason, message = Reason.OVERRIDES_INVALID, _explain(proxy, own, ours)
+    if not message:
+        return None
+    effect = (
+        f"Until then {target} stays as it is."
+        if target in world.children
+        else f"{target} is created then; a mail server that mounts it waits for it."
+    )
+    return Finding(ConditionType.ACCEPTED, reason, f"{message} {effect}", target)
+
+
+def _explain(proxy: MailProxy, own: ConfigMap, ours: Mapping[str, str]) -> str:
+    """Why a ConfigMap cannot be taken; empty if it can."""
+    which = f"ConfigMap {proxy.namespace}/{own.child.name}"
+    if misfit := _find_misfit(own):
+        return f"{which} {misfit}."
     listening = Listening(
         proxy.spec.listeners,
         tuple(find_services(proxy.spec.ports_by_name)),
         frozenset(guarded_ports(proxy)),
         any(client.forwards_client_ip for client in proxy.spec.internal_clients),
     )
-    told = [
-        f"{key} line {fault.line}: {fault.message}"
-        for key, text in config_map.files
-        for fault in _find_faults(key, text, listening, ours.get(key, ""))
+    refused = [
+        f"{key} line {finding.line}: {finding.message}"
+        for key, text in own.files
+        for finding in _inspect_file(key, text, listening, ours.get(key, ""))
     ]
-    if not told:
-        return None
-    more = [f"and {len(told) - _MAX_TOLD} more"] if len(told) > _MAX_TOLD else []
-    message = f"{which}: {'; '.join([*told[:_MAX_TOLD], *more])}"
-    return Refusal(Reason.OVERRIDES_INVALID, message)
+    if not refused:
+        return ""
+    more = [f"And {len(refused) - _MAX_LINES} more."] if len(refused) > _MAX_LINES else []
+    return f"{which}: {' '.join([*refused[:_MAX_LINES], *more])}"
 
 
 def _find_misfit(config_map: ConfigMap) -> str | None:
-    """Why it cannot be a ConfigMap of files at all."""
+    """Why it cannot be a ConfigMap of files at all, as a clause."""
     if config_map.child.is_ours:
-        return "is made by mailproxy: name one of your own in `spec.mailServer.overridesFrom`"
+        return "is managed by mailproxy: name one of your own in `spec.mailServer.overridesFrom`"
     allowed = ", ".join(USER_FILES)
     if config_map.binary_keys:
         keys = ", ".join(config_map.binary_keys)
-        return f"holds {keys} as `binaryData`: its files are text, in UTF-8 and under `data`"
+        return f"has {keys} in `binaryData`: put files as UTF-8 text into `data`"
     if unknown := [key for key, _ in config_map.files if key not in USER_FILES]:
         return (
-            f"holds {', '.join(unknown[:_MAX_TOLD])}, which nothing would read: its keys can be"
-            f" {allowed}; rename what is misspelt and put other files into another ConfigMap"
+            f"has {', '.join(unknown[:_MAX_LINES])}, which nothing would read: its keys can be"
+            f" {allowed}; rename what is misspelt and move other files to another ConfigMap"
         )
     size = sum(len(text.encode()) for _, text in config_map.files)
     if size > MAX_BYTES:
-        return f"holds {size} bytes, more than the {MAX_BYTES} that are taken: make it smaller"
+        return f"has {size} bytes, more than the limit of {MAX_BYTES}: make it smaller"
     return None
 
 
-@lru_cache(maxsize=128)  # a pod of the edge that comes or goes must not wait for the same verdict
-def _find_faults(key: str, text: str, listening: Listening, ours: str) -> tuple[Fault, ...]:
-    """Faults of one file beside ours; the meaning is looked at only where the form is right."""
-    if faults := find_text_faults(text):
-        return tuple(faults)
-    clashes: list[Fault] = []
+@lru_cache(maxsize=128)  # a pod of the edge that comes or goes must not wait for the same answer
+def _inspect_file(key: str, text: str, listening: Listening, ours: str) -> tuple[Finding, ...]:
+    """Findings of one file beside ours; the meaning is looked at only if the form is right."""
+    if findings := inspect_text(text):
+        return tuple(findings)
+    rules: list[Finding] = []
     if key == "dovecot.cf":
-        statements, faults = read_dovecot(text)
-        clashes = find_dovecot_clashes(statements, listening)
+        statements, findings = read_dovecot(text)
+        rules = inspect_dovecot(statements, listening)
     elif key == "postfix-master.cf":
-        lines, faults = read_master(text)
+        lines, findings = read_master(text)
         mine, _ = read_master(ours)
-        clashes = find_master_clashes(lines, mine)
+        rules = inspect_master(lines, mine)
     elif key == "postfix-main.cf":
-        parameters, faults = read_main(text)
-        clashes = find_main_clashes(parameters)
-    return tuple(sorted([*faults, *clashes], key=lambda fault: fault.line))
+        parameters, findings = read_main(text)
+        rules = inspect_main(parameters)
+    return tuple(sort_by_line([*findings, *rules]))

@@ -10,7 +10,8 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from mailproxy.plan.user_files.text import BLANKS, Fault, number_lines, quote
+from mailproxy.api.finding import Finding
+from mailproxy.plan.user_files.text import BLANKS, number_lines, quote, refuse_line, sort_by_line
 
 MAX_DEPTH = 20  # Dovecot knows four; the path of each setting gets longer with it
 
@@ -43,43 +44,45 @@ class _Section:
     path: tuple[str, ...]
 
 
-def read_dovecot(text: str) -> tuple[list[Statement], list[Fault]]:
-    """Read settings and sections; what follows a text without faults is read as if it stood alone.
+def read_dovecot(text: str) -> tuple[list[Statement], list[Finding]]:
+    """Read settings and sections; what follows a text without findings is read as if alone.
 
     Files that it includes are not looked into.
     """
     statements: list[Statement] = []
-    faults: list[Fault] = []
+    findings: list[Finding] = []
     sections: list[_Section] = []
-    for number, line in _join_lines(text, faults):
+    for number, line in _join_lines(text, findings):
         if line == "}":
             if sections:
                 sections.pop()
             else:
-                faults.append(Fault(number, "`}` closes nothing; take it out"))
+                findings.append(refuse_line(number, "`}` closes nothing; remove it"))
         elif match := _SETTING.fullmatch(line):
             path = (*_path(sections), *match[1].split("/"))
             statements.append(Statement(number, path, _unquote(match[2])))
             if match[2].startswith("<<"):
-                faults.append(Fault(number, _explain_heredoc(match[1])))
+                findings.append(refuse_line(number, _explain_heredoc(match[1])))
         elif match := _SECTION.fullmatch(line) or _GROUP.fullmatch(line):
             path = (*_path(sections), *(part for part in match.groups() if part))
             sections.append(_Section(number, line, path))
             statements.append(Statement(number, path, None))
             if len(sections) > MAX_DEPTH:
-                return statements, [Fault(number, f"sections are nested {MAX_DEPTH} deep at most")]
+                return statements, [
+                    refuse_line(number, f"sections are nested {MAX_DEPTH} deep at most")
+                ]
         elif not _INCLUDE.fullmatch(line):
-            faults.append(Fault(number, _explain_other(line)))
-    faults += [
-        Fault(section.line, f"{quote(section.text)} is never closed; add a line `}}`")
+            findings.append(refuse_line(number, _explain_other(line)))
+    findings += [
+        refuse_line(section.line, f"{quote(section.text)} is never closed; add a line `}}`")
         for section in sections
     ]
-    return statements, sorted(faults, key=lambda fault: fault.line)
+    return statements, sort_by_line(findings)
 
 
-def _join_lines(text: str, faults: list[Fault]) -> Iterator[tuple[int, str]]:
+def _join_lines(text: str, findings: list[Finding]) -> Iterator[tuple[int, str]]:
     """Statements without comments, with the number of the line where each begins."""
-    unfinished = "its backslash continues nothing, so Dovecot drops the setting; take it out"
+    unfinished = "its backslash continues nothing, so Dovecot drops the setting; remove it"
     begun: list[str] = []  # what a backslash has continued so far
     start = 0
     for number, raw in number_lines(f"{text}\n"):
@@ -88,7 +91,7 @@ def _join_lines(text: str, faults: list[Fault]) -> Iterator[tuple[int, str]]:
             start = number
         if not line or line.startswith("#"):
             if begun:
-                faults.append(Fault(start, unfinished))
+                findings.append(refuse_line(start, unfinished))
                 begun = []
             continue
         line = _strip_comment(line)

@@ -12,9 +12,9 @@ SCRIPT = "user-patches.sh"
 def merge_overrides(ours: Mapping[str, str], users: Mapping[str, str], name: str) -> dict[str, str]:
     """Files in which both are effective; what is ours comes last, as the last one wins.
 
-    `users` are texts that `find_refusal` let pass, from the ConfigMap `name`. A user's script runs
-    in a shell of its own before ours. A `dovecot.cf` of a user's adds to ours what lets Dovecot
-    start without it when Dovecot cannot read it: no check of ours can know all settings.
+    `users` are texts that `check_user_files` let pass, from the ConfigMap `name`. A user's script
+    runs in a shell of its own before ours. A `dovecot.cf` of a user's adds to ours what lets
+    Dovecot start without it when Dovecot cannot read it: no check of ours can know all settings.
     """
     merged = {key: _join(text, ours.get(key, "")) for key, text in users.items() if key != SCRIPT}
     files = dict(ours) | merged

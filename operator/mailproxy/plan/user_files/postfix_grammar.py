@@ -3,7 +3,8 @@
 import re
 from dataclasses import dataclass
 
-from mailproxy.plan.user_files.text import BLANKS, Fault, number_lines, quote
+from mailproxy.api.finding import Finding
+from mailproxy.plan.user_files.text import BLANKS, number_lines, quote, refuse_line, sort_by_line
 
 _NAME = r"[A-Za-z0-9_][-A-Za-z0-9_.]*"
 
@@ -33,13 +34,13 @@ class MainParameter:
     value: str
 
 
-def read_master(text: str) -> tuple[list[MasterParameter], list[Fault]]:
+def read_master(text: str) -> tuple[list[MasterParameter], list[Finding]]:
     """Read what docker-mailserver hands to `postconf -P`, line by line.
 
-    A fault is whatever it, or `postconf`, would leave out: neither is more than a line in a log.
+    A finding is whatever it, or `postconf`, would leave out: neither is more than a line in a log.
     """
     parameters: list[MasterParameter] = []
-    faults: list[Fault] = []
+    findings: list[Finding] = []
     for number, raw in number_lines(text):
         line = raw.strip(BLANKS)
         if not line or line.startswith("#"):
@@ -47,25 +48,25 @@ def read_master(text: str) -> tuple[list[MasterParameter], list[Fault]]:
         match = _MASTER_LINE.fullmatch(line)
         if match is None:
             message = "it is not of the form `service/type/parameter=value`, so it would be ignored"
-            faults.append(Fault(number, message))
+            findings.append(refuse_line(number, message))
             continue
         service, type_, name, value = match.groups()
         if reason := _explain_value(value):
             what = quote(f"{service}/{type_}/{name}")
-            faults.append(Fault(number, f"the value of {what} {reason}"))
+            findings.append(refuse_line(number, f"the value of {what} {reason}"))
         parameters.append(MasterParameter(number, service, type_, name, value))
-    return parameters, faults
+    return parameters, findings
 
 
 def _explain_value(value: str) -> str | None:
     """Why `postconf -P` ignores a value, or writes a master.cf that Postfix cannot read."""
     if re.search(r"[ \t]", value):
         return (
-            "holds a blank, so Postfix would ignore it; use commas, or define a parameter of your"
+            "has a blank, so Postfix would ignore it; use commas, or define a parameter of your"
             " own in `postfix-main.cf` and name it here"
         )
     if not _is_balanced(value, "{}") or not _is_balanced(value, "()"):
-        return "holds a bracket without its other half; Postfix could not read master.cf any more"
+        return "has a bracket without its other half; Postfix could not read master.cf any more"
     return _explain_macros(value)
 
 
@@ -73,9 +74,9 @@ def _explain_macros(value: str) -> str | None:
     """Why Postfix, which expands some values at once, could not read the whole file any more."""
     text = value.replace("$$", "")
     if _LONE_DOLLAR.search(text):
-        return "holds a `$` before something else than a name; Postfix writes `$$` for the sign"
+        return "has a `$` before something else than a name; Postfix writes `$$` for the sign"
     if any(f"${b[0]}" in text and not _is_balanced(text, b) for b in ("{}", "()")):
-        return "holds a `$` with a bracket without its other half; add that"
+        return "has a `$` with a bracket without its other half; add that"
     return None
 
 
@@ -88,26 +89,26 @@ def _is_balanced(text: str, brackets: str) -> bool:
     return depth == 0
 
 
-def read_main(text: str) -> tuple[list[MainParameter], list[Fault]]:
+def read_main(text: str) -> tuple[list[MainParameter], list[Finding]]:
     """Read what docker-mailserver appends to `main.cf`.
 
-    With a fault in it Postfix reads nothing of `main.cf` at all. Source: postconf(5), "General".
+    With an error in it Postfix reads nothing of `main.cf` at all. Source: postconf(5), "General".
     """
     parameters: list[MainParameter] = []
-    faults: list[Fault] = []
-    for number, parts in _join_main_lines(text, faults):
+    findings: list[Finding] = []
+    for number, parts in _join_main_lines(text, findings):
         line = " ".join(parts)
         match = _MAIN_LINE.fullmatch(line)
         if not match:
-            faults.append(Fault(number, "it is not of the form `parameter = value`"))
+            findings.append(refuse_line(number, "it is not of the form `parameter = value`"))
         elif message := _explain_macros(match[2]):
-            faults.append(Fault(number, f"{quote(match[1])} {message}"))
+            findings.append(refuse_line(number, f"{quote(match[1])} {message}"))
         else:
             parameters.append(MainParameter(number, match[1], match[2]))
-    return parameters, sorted(faults, key=lambda fault: fault.line)
+    return parameters, sort_by_line(findings)
 
 
-def _join_main_lines(text: str, faults: list[Fault]) -> list[tuple[int, list[str]]]:
+def _join_main_lines(text: str, findings: list[Finding]) -> list[tuple[int, list[str]]]:
     """Logical lines: what begins with a blank continues the line before, comments in between."""
     joined: list[tuple[int, list[str]]] = []
     for number, raw in number_lines(text):
@@ -123,5 +124,5 @@ def _join_main_lines(text: str, faults: list[Fault]) -> list[tuple[int, list[str
                 "it begins with a blank, so it would continue the last line of the server's own"
                 " main.cf; begin it in the first column"
             )
-            faults.append(Fault(number, message))
+            findings.append(refuse_line(number, message))
     return joined

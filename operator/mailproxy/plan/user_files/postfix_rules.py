@@ -3,27 +3,28 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from mailproxy.api.finding import Finding
 from mailproxy.api.mail_services import MAIL_SERVICES
 from mailproxy.plan.user_files.postfix_grammar import MainParameter, MasterParameter
-from mailproxy.plan.user_files.text import Fault, quote, split_words
+from mailproxy.plan.user_files.text import quote, refuse_line, split_words
 
 ADDED_SERVICES = frozenset({"smtpd-proxy", *(str(s.proxy_port) for s in MAIL_SERVICES)})
 _UPSTREAM = (
     "it makes Postfix expect a header on ports that get none, whereas `spec.listeners` says which"
-    " ports expect one; take it out"
+    " ports expect one; remove it"
 )
 _OTHER_SMTPD = (
-    "mail from the edge would go round the smtpd from which mailproxy takes the rights of client"
-    " addresses; take it out"
+    "mail from the edge would bypass the smtpd from which mailproxy takes the rights of client"
+    " addresses; remove it"
 )
 
 
-def find_master_clashes(
+def inspect_master(
     parameters: Iterable[MasterParameter], ours: Sequence[MasterParameter]
-) -> list[Fault]:
-    """Faults of a `postfix-master.cf` that has been read; `ours` are the lines of mailproxy's."""
+) -> list[Finding]:
+    """What is wrong with a `postfix-master.cf`; `ours` are the lines of mailproxy's."""
     found = ((p.line, _explain_master(p, ours)) for p in parameters)
-    return [Fault(line, message) for line, message in found if message]
+    return [refuse_line(line, message) for line, message in found if message]
 
 
 def _explain_master(parameter: MasterParameter, ours: Sequence[MasterParameter]) -> str | None:
@@ -42,7 +43,7 @@ def _explain_master(parameter: MasterParameter, ours: Sequence[MasterParameter])
         ):
             return (
                 f"{what} would be lost, as mailproxy sets it to {quote(mine.value)}: on a port"
-                " that expects a header a client address gives no rights; take it out, or use"
+                " that expects a header a client address gives no rights; remove it, or use"
                 " `spec.listeners: Separate`"
             )
     return None
@@ -54,7 +55,7 @@ _MASTER_REASONS = {
     "smtpd_service_name": _OTHER_SMTPD,
     "inet_protocols": (
         "services that disagree about IPv6 refuse clients or stop each other; set the server's"
-        " variable `POSTFIX_INET_PROTOCOLS` to `all` and take it out"
+        " variable `POSTFIX_INET_PROTOCOLS` to `all` and remove it"
     ),
     "postscreen_cache_map": (
         "two postscreens cannot open one cache; set it in `postfix-main.cf`, from where mailproxy"
@@ -63,14 +64,14 @@ _MASTER_REASONS = {
 }
 
 
-def find_main_clashes(parameters: Iterable[MainParameter]) -> list[Fault]:
-    """Faults of a `postfix-main.cf` that has been read."""
-    found: list[Fault] = []
+def inspect_main(parameters: Iterable[MainParameter]) -> list[Finding]:
+    """What is wrong with a `postfix-main.cf` that has been read."""
+    found: list[Finding] = []
     for parameter in parameters:
         rule = _MAIN_RULES.get(parameter.name)
         if rule is not None and not rule.allows(split_words(parameter.value)):
             what = quote(f"{parameter.name} = {parameter.value}")
-            found.append(Fault(parameter.line, f"{what}: {rule.reason}"))
+            found.append(refuse_line(parameter.line, f"{what}: {rule.reason}"))
     return found
 
 

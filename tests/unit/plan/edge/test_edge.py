@@ -16,18 +16,24 @@ from tests.unit.worlds import (
     service_port,
 )
 
+from mailproxy.api.mailproxy import MailProxy
 from mailproxy.api.reasons import Reason
 from mailproxy.observed.selectors import PodSet
-from mailproxy.plan.edge.facts import RoutedPort
-from mailproxy.plan.edge.ports import route_ports
+from mailproxy.plan.edge.model import RoutedPort
+from mailproxy.plan.edge.ports import assign_ports
 
 BY_LABEL = {"podSelector": {"matchLabels": {"app.kubernetes.io/name": "traefik"}}}
 
 
 def route(name: str, objects: Sequence[Body], **spec: object) -> RoutedPort:
     proxy = mail_proxy(**spec)
-    ports = route_ports(proxy.spec, discover(proxy, objects))
+    ports = assign_ports(proxy.spec, discover(proxy, objects))
     return next(port for port in ports if port.service.name == name)
+
+
+def edge_reason(proxy: MailProxy, objects: Sequence[Body]) -> str:
+    """What the condition EdgeDiscovered says of the edge."""
+    return str(condition(judge(proxy, observe(proxy, objects)), "EdgeDiscovered")["reason"])
 
 
 @pytest.mark.parametrize("target", ["mail-smtp", 2525])
@@ -89,7 +95,7 @@ def test_entry_point_of_the_usual_name_is_found_though_nothing_publishes_it(name
     assert (port.entry_point, port.found, port.exposed_port) == (name, True, None)
 
 
-def test_public_port_other_than_the_usual_is_told() -> None:
+def test_public_port_other_than_the_usual_is_reported() -> None:
     port = route("smtp", [service_body(ports=[service_port(2500, "mail-smtp")]), pod_body()])
     assert (port.entry_point, port.exposed_port) == ("mail-smtp", 2500)
 
@@ -100,7 +106,7 @@ def test_unknown_edge_is_assumed_to_have_the_usual_names() -> None:
     assert (port.entry_point, port.found, port.exposed_port) == ("mail-smtp", None, 25)
 
 
-def test_generic_edge_tells_the_public_ports_too() -> None:
+def test_public_ports_of_a_generic_edge_are_known_too() -> None:
     edge = {"type": "Generic", "serviceName": "traefik"}
     assert route("smtp", [service_body(), pod_body(args=[])], edge=edge).exposed_port == 25
 
@@ -135,38 +141,55 @@ def test_pod_selector_wins_over_the_service() -> None:
 
 
 @pytest.mark.parametrize(
-    ("objects", "edge", "problem"),
+    ("objects", "edge", "reason", "has_pods"),
     [
-        ([], {}, Reason.SERVICE_NOT_FOUND),
-        ([pod_body()], {}, Reason.SERVICE_NOT_FOUND),
-        ([pod_body()], BY_LABEL | {"serviceName": "x"}, Reason.SERVICE_NOT_FOUND),
-        ([service_body(selector={"a": "b"}), pod_body()], {}, Reason.NO_PROXY_PODS),
-        ([], BY_LABEL, Reason.NO_PROXY_PODS),
-        ([pod_body()], BY_LABEL, None),
-        ([service_body(), pod_body()], {}, None),
-        ([service_body(), pod_body(ips=(), phase="Pending", node="")], {}, None),
+        ([], {}, Reason.SERVICE_NOT_FOUND, False),
+        ([pod_body()], {}, Reason.SERVICE_NOT_FOUND, False),
+        ([pod_body()], BY_LABEL | {"serviceName": "x"}, Reason.SERVICE_NOT_FOUND, False),
+        ([service_body(selector={"a": "b"}), pod_body()], {}, Reason.NO_PROXY_PODS, False),
+        ([], BY_LABEL, Reason.NO_PROXY_PODS, False),
+        ([pod_body()], BY_LABEL, Reason.DISCOVERED, True),
+        ([service_body(), pod_body()], {}, Reason.DISCOVERED, True),
+        (
+            [service_body(), pod_body(ips=(), phase="Pending", node="")],
+            {},
+            Reason.DISCOVERED,
+            True,
+        ),
     ],
 )
 def test_edge_that_cannot_serve_says_why(
-    objects: list[Body], edge: dict[str, object], problem: Reason | None
+    objects: list[Body], edge: dict[str, object], reason: Reason, has_pods: bool
 ) -> None:
-    assert discover(mail_proxy(edge=edge), objects).problem == problem
+    proxy = mail_proxy(edge=edge)
+    assert edge_reason(proxy, objects) == reason
+    assert discover(proxy, objects).has_pods is has_pods
 
 
-def test_service_without_selector_is_told() -> None:
+def test_service_without_selector_is_reported() -> None:
     service = service_body()
     service["spec"]["selector"] = None
     edge = discover(mail_proxy(), [service, pod_body()])
-    assert (edge.problem, edge.pods) == (Reason.NO_SELECTOR, ())
+    assert (edge.is_located, edge.pods) == (False, ())
+    assert edge_reason(mail_proxy(), [service, pod_body()]) == Reason.NO_SELECTOR
+
+
+def test_service_without_selector_does_not_matter_to_an_edge_that_has_labels() -> None:
+    service = service_body()
+    service["spec"]["selector"] = None
+    proxy = mail_proxy(edge=BY_LABEL | {"serviceName": "traefik"})
+    assert edge_reason(proxy, [service, pod_body()]) == Reason.DISCOVERED
 
 
 def test_edge_whose_service_is_gone_keeps_the_pods_known_last() -> None:
     proxy = mail_proxy()
     memory = '{"namespace":"traefik","labels":{"app.kubernetes.io/name":"traefik"}}'
-    edge = discover(proxy, [remembering(proxy, memory), pod_body()])
+    objects = [remembering(proxy, memory), pod_body()]
+    edge = discover(proxy, objects)
     assert edge.pod_set == PodSet("traefik", (("app.kubernetes.io/name", "traefik"),))
     assert [pod.name for pod in edge.pods] == ["traefik-0"]
-    assert (edge.problem, edge.has_pods) == (Reason.SERVICE_NOT_FOUND, False)
+    assert (edge.is_located, edge.has_pods) == (False, False)
+    assert edge_reason(proxy, objects) == Reason.SERVICE_NOT_FOUND
 
 
 def test_service_that_is_there_wins_over_what_is_remembered() -> None:
@@ -177,7 +200,7 @@ def test_service_that_is_there_wins_over_what_is_remembered() -> None:
 
 
 @pytest.mark.parametrize("annotation", ["", "[", '{"namespace":"","labels":{"a":"b"}}'])
-def test_edited_memory_makes_nobody_trusted(annotation: str) -> None:
+def test_edited_annotation_makes_nobody_trusted(annotation: str) -> None:
     proxy = mail_proxy()
     world = observe(proxy, [remembering(proxy, annotation), pod_body(labels={"a": "b"})])
     assert (world.pod_set, world.pods) == (None, ())

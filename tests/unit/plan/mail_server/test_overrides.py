@@ -17,7 +17,7 @@ from mailproxy.api.mail_services import (
 )
 from mailproxy.api.networks import Network
 from mailproxy.plan.mail_server.overrides import CHECKED_TRUST_PATH, render_overrides
-from mailproxy.plan.metadata import overrides_hash
+from mailproxy.plan.metadata import hash_files
 from mailproxy.plan.trust.files import MAX_TRUST_CHARACTERS, TRUST_FILE, render_trust
 
 networks = st.one_of(
@@ -149,12 +149,12 @@ def test_a_list_that_dovecot_could_not_take_is_refused() -> None:
 def test_fingerprints_are_equal_for_equal_files_only(
     files: dict[str, str], others: dict[str, str]
 ) -> None:
-    assert re.fullmatch(r"[0-9a-f]{16}", overrides_hash(files))
-    assert overrides_hash(files) == overrides_hash(dict(reversed(files.items())))
-    assert (overrides_hash(files) == overrides_hash(others)) == (files == others)
+    assert re.fullmatch(r"[0-9a-f]{16}", hash_files(files))
+    assert hash_files(files) == hash_files(dict(reversed(files.items())))
+    assert (hash_files(files) == hash_files(others)) == (files == others)
 
 
 def test_a_fingerprint_tells_names_from_contents() -> None:
-    assert overrides_hash({"a": "bc"}) != overrides_hash({"ab": "c"})
-    assert overrides_hash({"a": "b", "c": "d"}) != overrides_hash({"a": "d", "c": "b"})
-    assert overrides_hash({}) != overrides_hash({"": ""})
+    assert hash_files({"a": "bc"}) != hash_files({"ab": "c"})
+    assert hash_files({"a": "b", "c": "d"}) != hash_files({"a": "d", "c": "b"})
+    assert hash_files({}) != hash_files({"": ""})

@@ -1,7 +1,7 @@
-"""Which mounts show the mail server our files, and what is told of those that do not."""
+"""Which mounts show the mail server our files, and what is said of those that do not."""
 
 import pytest
-from tests.unit.diagnose.test_mail_server_ready import FILES, TRUST, told
+from tests.unit.diagnose.test_mail_server_ready import FILES, TRUST, find_condition
 from tests.unit.mail_server_bodies import config_map_volume, mail_pod_body, override_mount
 from tests.unit.worlds import Body
 
@@ -15,7 +15,7 @@ VOLUMES = [config_map_volume("overrides"), config_map_volume("trust")]
         ([*FILES, TRUST], VOLUMES),
         ([WHOLE, TRUST], VOLUMES),
         ([WHOLE, *FILES, TRUST], VOLUMES),
-        # A volume of somebody else's below, and our files over it.
+        # A volume of the user's below, and our files over it.
         (
             [{"name": "config", "mountPath": "/tmp/docker-mailserver"}, *FILES, TRUST],
             [*VOLUMES, {"name": "config", "emptyDir": {}}],
@@ -60,7 +60,7 @@ VOLUMES = [config_map_volume("overrides"), config_map_volume("trust")]
     ],
 )
 def test_files_may_come_in_several_ways(mounts: list[Body], volumes: list[Body]) -> None:
-    assert told(mail_pod_body(mounts=mounts, volumes=volumes))["reason"] == "Mounted"
+    assert find_condition(mail_pod_body(mounts=mounts, volumes=volumes))["reason"] == "Mounted"
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_files_may_come_in_several_ways(mounts: list[Body], volumes: list[Body])
             VOLUMES,
             "does not mount user-patches.sh of ConfigMap mail-overrides at"
             " /tmp/docker-mailserver/user-patches.sh",
-            "must have: volumeMounts of container mail: [{name: overrides, mountPath:"
+            "Add to its pod template: volumeMounts of container mail: [{name: overrides, mountPath:"
             " /tmp/docker-mailserver/user-patches.sh, subPath: user-patches.sh}];",
         ),
         (
@@ -105,19 +105,19 @@ def test_files_may_come_in_several_ways(mounts: list[Body], volumes: list[Body])
             [*FILES, TRUST | {"mountPath": "/etc/mailproxy/trust/more"}],
             VOLUMES,
             "does not mount ConfigMap mail-trust as the directory /etc/mailproxy/trust",
-            "must have: volumeMounts of container mail: [{name: trust, mountPath:"
+            "Add to its pod template: volumeMounts of container mail: [{name: trust, mountPath:"
             " /etc/mailproxy/trust}];",
         ),
         (
             [*FILES, TRUST | {"name": "overrides"}],
             VOLUMES,
-            "mounts something else than ConfigMap mail-trust at /etc/mailproxy/trust",
+            "mounts something other than ConfigMap mail-trust at /etc/mailproxy/trust",
             "volumes: [{name: mailproxy-trust",
         ),
         (
             [override_mount("dovecot.cf", name="own"), FILES[1], TRUST],
             [*VOLUMES, {"name": "own", "configMap": {"name": "own"}}],
-            "mounts something else than dovecot.cf of ConfigMap mail-overrides at"
+            "mounts something other than dovecot.cf of ConfigMap mail-overrides at"
             " /tmp/docker-mailserver/dovecot.cf",
             "mountPath: /tmp/docker-mailserver/dovecot.cf, subPath: dovecot.cf}]",
         ),
@@ -125,14 +125,14 @@ def test_files_may_come_in_several_ways(mounts: list[Body], volumes: list[Body])
         (
             [override_mount("dovecot.cf", subPath="user-patches.sh"), FILES[1], TRUST],
             VOLUMES,
-            "mounts something else than dovecot.cf",
+            "mounts something other than dovecot.cf",
             "subPath: dovecot.cf}",
         ),
         # A whole ConfigMap where a file should be is a directory of that name.
         (
             [{"name": "overrides", "mountPath": FILES[0]["mountPath"]}, FILES[1], TRUST],
             VOLUMES,
-            "mounts something else than dovecot.cf",
+            "mounts something other than dovecot.cf",
             "subPath: dovecot.cf}",
         ),
         # Only some keys, and not this one.
@@ -175,22 +175,22 @@ def test_files_may_come_in_several_ways(mounts: list[Body], volumes: list[Body])
                 TRUST,
             ],
             VOLUMES,
-            "mounts something else than dovecot.cf",
+            "mounts something other than dovecot.cf",
             "subPath: dovecot.cf}",
         ),
     ],
 )
-def test_missing_mount_is_told_with_the_lines_that_mend_it(
+def test_wrong_mount_is_reported_with_the_lines_that_fix_it(
     mounts: list[Body], volumes: list[Body], fault: str, lines: str
 ) -> None:
-    found = told(mail_pod_body(mounts=mounts, volumes=volumes))
+    found = find_condition(mail_pod_body(mounts=mounts, volumes=volumes))
     assert (found["status"], found["reason"]) == ("False", "OverridesNotMounted")
     assert f"Pod dms-0 {fault}" in found["message"]
     assert lines in found["message"]
 
 
-def test_pod_without_any_mount_is_given_all_lines() -> None:
-    message = told(mail_pod_body(mounts=[], volumes=[]))["message"]
+def test_pod_without_any_mount_is_answered_with_all_lines() -> None:
+    message = find_condition(mail_pod_body(mounts=[], volumes=[]))["message"]
     for path in (*(mount["mountPath"] for mount in FILES), TRUST["mountPath"]):
         assert f"mountPath: {path}" in message
     for name in ("mail-overrides", "mail-trust"):
@@ -199,6 +199,6 @@ def test_pod_without_any_mount_is_given_all_lines() -> None:
 
 def test_files_that_the_config_map_has_are_asked_for_and_no_others() -> None:
     shared = {"listeners": "Shared"}
-    message = told(mail_pod_body(), **shared)["message"]
+    message = find_condition(mail_pod_body(), **shared)["message"]
     assert "does not mount postfix-master.cf" in message
-    assert "mounts something else" not in message
+    assert "mounts something other" not in message

@@ -4,16 +4,24 @@ from ipaddress import ip_network
 from typing import Any
 
 import pytest
-from tests.unit.worlds import Body, condition, judge, mail_proxy, observe, pod_body, service_body
+from tests.unit.worlds import (
+    Body,
+    condition,
+    config_map_body,
+    judge,
+    mail_proxy,
+    observe,
+    pod_body,
+    service_body,
+)
 
 from mailproxy.api.mail_services import MAIL_SERVICES
 from mailproxy.api.mailproxy import MailProxy
-from mailproxy.observed.config_map import read_config_map
 from mailproxy.plan.build import build_plan
 from mailproxy.plan.mail_server.overrides import render_overrides
 from mailproxy.plan.trust.clients import Clients, find_clients
 from mailproxy.plan.trust.files import CLIENTS_FILE, TRUST_FILE, render_trust
-from mailproxy.plan.user_files.check import find_refusal
+from mailproxy.plan.user_files.check import check_user_files
 
 WEBMAIL = {"app": "webmail"}
 FETCHMAIL = {"app": "fetchmail"}
@@ -57,7 +65,7 @@ def test_addresses_of_all_clients_are_in_one_line() -> None:
     }
 
 
-def test_only_clients_that_forward_addresses_are_believed_by_dovecot() -> None:
+def test_only_clients_that_forward_addresses_are_trusted_by_dovecot() -> None:
     proxy = mail_proxy(
         internalClients=[client(forwardsClientIP=True), client("fetchmail", labels=FETCHMAIL)]
     )
@@ -118,13 +126,10 @@ def test_own_setting_of_the_user_is_refused_only_where_ours_would_replace_it(
         },
         internalClients=[client(forwardsClientIP=forwards)],
     )
-    body = {
-        "metadata": {"name": "own", "namespace": "mail", "uid": "1", "resourceVersion": "1"},
-        "data": {"dovecot.cf": "login_trusted_networks = 10.1.2.3\n"},
-    }
+    own = config_map_body("own", data={"dovecot.cf": "login_trusted_networks = 10.1.2.3\n"})
     ours = render_overrides(proxy.spec.listeners, MAIL_SERVICES)
-    refusal = find_refusal(proxy, read_config_map(body), ours)
-    assert bool(refusal) == forwards
-    if refusal:
-        assert "dovecot.cf line 1" in refusal.message
-        assert "`spec.internalClients`" in refusal.message
+    finding = check_user_files(proxy, observe(proxy, [own]), ours)
+    assert bool(finding) == forwards
+    if finding:
+        assert "dovecot.cf line 1" in finding.message
+        assert "`spec.internalClients`" in finding.message

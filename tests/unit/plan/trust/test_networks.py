@@ -1,4 +1,4 @@
-"""Whose header is believed: exactly the sources of the moment, nothing wider, nothing older."""
+"""Whose header is accepted: exactly the sources of the moment, nothing wider, nothing older."""
 
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Any
@@ -24,7 +24,7 @@ from mailproxy.api.status import MAX_TRUSTED_NETWORKS
 from mailproxy.observed.pod import read_pod
 from mailproxy.observed.selectors import PodSet, needs_nodes
 from mailproxy.plan.build import build_plan
-from mailproxy.plan.metadata import Manifest, trust_name
+from mailproxy.plan.metadata import Manifest
 from mailproxy.plan.trust.files import TRUST_FILE
 from mailproxy.plan.trust.networks import decide_trust
 
@@ -44,7 +44,7 @@ def trusted(objects: list[Body], **trust: Any) -> list[str]:
 
 
 def trust_file(proxy: MailProxy, children: tuple[Manifest, ...]) -> str:
-    found = [c for c in children if c["metadata"]["name"] == trust_name(proxy)]
+    found = [c for c in children if c["metadata"]["name"] == proxy.trust_name]
     return str(found[0]["data"][TRUST_FILE])
 
 
@@ -196,7 +196,7 @@ def test_only_nodes_that_run_a_live_pod_give_their_pod_networks() -> None:
     assert trusted([*pods, *NODES], **source) == ["10.244.1.0/24", "fd00:1::/64"]
 
 
-def test_node_that_has_nothing_to_trust_is_told() -> None:
+def test_node_that_has_nothing_to_trust_is_reported() -> None:
     proxy = mail_proxy(trust={"from": "NodePodCIDRs"})
     objects = [service_body(), pod_body("a", node="node-2"), pod_body("b", node="node-9"), *NODES]
     found = condition(judge(proxy, observe(proxy, objects)), "TrustReady")

@@ -1,4 +1,4 @@
-"""Which files of a user's are refused, and how they are told to mend them."""
+"""Which files of a user's are refused, and what the message says to fix them."""
 
 import re
 from dataclasses import replace
@@ -6,16 +6,19 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.worlds import config_map_body, mail_proxy, selecting
+from tests.unit.worlds import Body, child_body, config_map_body, mail_proxy, observe, selecting
 
+from mailproxy.api.conditions import ConditionType
+from mailproxy.api.finding import Finding
 from mailproxy.api.labels import MANAGED_BY_LABEL, MANAGER
 from mailproxy.api.mail_services import MAIL_SERVICES, Listeners, find_services
 from mailproxy.api.mailproxy import MailProxy
 from mailproxy.api.reasons import Reason
+from mailproxy.identity import ObjectRef
 from mailproxy.observed.child import read_child
 from mailproxy.observed.config_map import read_config_map
 from mailproxy.plan.mail_server.overrides import render_overrides
-from mailproxy.plan.user_files.check import MAX_BYTES, USER_FILES, Refusal, find_refusal
+from mailproxy.plan.user_files.check import MAX_BYTES, USER_FILES, check_user_files
 
 ALL_PORTS = [{"name": str(service.name)} for service in MAIL_SERVICES]
 SEPARATE, SHARED = Listeners.SEPARATE, Listeners.SHARED
@@ -37,16 +40,16 @@ REFUSED: list[tuple[tuple[Listeners, ...], str, str, list[str]]] = [
     (BOTH, "dovecot.cf", ADDED % ("own", "port = 10143"), ["line 3", "port 10143", "another"]),
     (BOTH, "dovecot.cf", ADDED % ("own", "port = 010143"), ["line 3", "port 10143"]),
     (BOTH, "dovecot.cf", ADDED % ("own", "port = '12525'"), ["line 3", "port 12525"]),
-    (BOTH, "dovecot.cf", ADDED % ("sieve_deprecated", "port = 2000"), ["line 2", "otherwise"]),
+    (BOTH, "dovecot.cf", ADDED % ("sieve_deprecated", "port = 2000"), ["line 2", "rename yours"]),
     ((SEPARATE,), "dovecot.cf", ADDED % ("imap_proxy", "ssl = no"), ["`inet_listener imap_proxy`"]),
     (
         (SEPARATE,),
         "dovecot.cf",
         ADDED % ('"imap_proxy"', "address = ::"),
-        ["line 2", "take it out"],
+        ["line 2", "remove it"],
     ),
     ((SHARED,), "dovecot.cf", ADDED % ("imap", "port = 0"), ["line 3", "Shared", "143", "`0`"]),
-    ((SHARED,), "dovecot.cf", ADDED % ("imap", "listen = ::1"), ["`listen = ::1`", "take it out"]),
+    ((SHARED,), "dovecot.cf", ADDED % ("imap", "listen = ::1"), ["`listen = ::1`", "remove it"]),
     ((SHARED,), "dovecot.cf", ADDED % ("own", "port = 993"), ["port 993", "another"]),
     (
         BOTH,
@@ -62,9 +65,9 @@ REFUSED: list[tuple[tuple[Listeners, ...], str, str, list[str]]] = [
         BOTH,
         "postfix-master.cf",
         "submission/inet/smtpd_upstream_proxy_protocol=haproxy",
-        ["smtpd_upstream_proxy_protocol", "`spec.listeners`", "take it out"],
+        ["smtpd_upstream_proxy_protocol", "`spec.listeners`", "remove it"],
     ),
-    (BOTH, "postfix-master.cf", "smtp/inet/smtpd_service_name=own", ["smtpd", "take it out"]),
+    (BOTH, "postfix-master.cf", "smtp/inet/smtpd_service_name=own", ["smtpd", "remove it"]),
     (BOTH, "postfix-master.cf", "smtp/inet/inet_protocols=all", ["`POSTFIX_INET_PROTOCOLS`"]),
     (BOTH, "postfix-master.cf", "smtp/*/postscreen_cache_map=btree:x", ["`postfix-main.cf`"]),
     ((SHARED,), "postfix-master.cf", "smtpd/pass/mynetworks=10.0.0.0/8", ["lost", "Separate"]),
@@ -73,7 +76,7 @@ REFUSED: list[tuple[tuple[Listeners, ...], str, str, list[str]]] = [
         BOTH,
         "postfix-main.cf",
         "a = b\npostscreen_upstream_proxy_protocol = haproxy\n",
-        ["line 2", "`postscreen_upstream_proxy_protocol = haproxy`", "take it out"],
+        ["line 2", "`postscreen_upstream_proxy_protocol = haproxy`", "remove it"],
     ),
     (BOTH, "postfix-main.cf", "smtpd_upstream_proxy_protocol=haproxy", ["`spec.listeners`"]),
     (BOTH, "postfix-main.cf", "inet_protocols = ipv4", ["`inet_protocols = ipv4`", "`all`"]),
@@ -119,11 +122,19 @@ TAKEN: list[tuple[tuple[Listeners, ...], str, str]] = [
 ]
 
 
-def judge(files: dict[str, str], listeners: Listeners = SEPARATE, **body: object) -> Refusal | None:
-    """The refusal of a ConfigMap with these files, or with this content."""
+def refuse(files: dict[str, str], listeners: Listeners = SEPARATE, **body: object) -> str:
+    """Message about a ConfigMap with these files, or with this content; empty if it is taken."""
+    finding = check(config_map_body("own", data=files) | body, listeners=listeners)
+    if finding is None:
+        return ""
+    assert finding.reason == Reason.OVERRIDES_INVALID
+    return finding.message
+
+
+def check(*objects: Body, listeners: Listeners = SEPARATE) -> Finding | None:
+    """What is wrong in a cluster with these objects."""
     proxy = a_proxy(listeners)
-    config_map = read_config_map(config_map_body("own", data=files) | body)
-    return find_refusal(proxy, config_map, ours(proxy))
+    return check_user_files(proxy, observe(proxy, objects), ours(proxy))
 
 
 def a_proxy(listeners: Listeners = SEPARATE) -> MailProxy:
@@ -142,62 +153,87 @@ def ours(proxy: MailProxy) -> dict[str, str]:
 def test_refusal_names_config_map_file_line_and_remedy(
     listeners: Listeners, file: str, text: str, expected: list[str]
 ) -> None:
-    refusal = judge({file: text}, listeners)
-    assert refusal is not None
-    assert refusal.reason == Reason.OVERRIDES_INVALID
-    assert refusal.message.startswith(f"ConfigMap mail/own: {file} line ")
-    assert [part for part in expected if part not in refusal.message] == []
-    assert re.fullmatch(r"[\x20-\x7e]+[^.]", refusal.message)
+    message = refuse({file: text}, listeners)
+    assert message.startswith(f"ConfigMap mail/own: {file} line ")
+    assert [part for part in expected if part not in message] == []
+    assert re.fullmatch(r"[\x20-\x7e]+[^. ]\.", message)
+    assert not re.search(r"\.\.|\. *;|  ", message.replace("...", ""))
 
 
 @pytest.mark.parametrize(
     ("listeners", "file", "text"), [(one, *case) for several, *case in TAKEN for one in several]
 )
 def test_what_stands_beside_ours_is_taken(listeners: Listeners, file: str, text: str) -> None:
-    assert judge({file: text}, listeners) is None
+    assert refuse({file: text}, listeners) == ""
 
 
 @pytest.mark.parametrize("listeners", Listeners)
-def test_what_we_make_is_refused_as_a_file_of_the_users(listeners: Listeners) -> None:
+def test_what_we_render_is_refused_as_a_file_of_the_users(listeners: Listeners) -> None:
     files = ours(a_proxy(listeners))
     for file, text in files.items():
-        refusal = judge({file: text}, listeners)
-        assert refusal is not None
-        assert "mailproxy's own" in refusal.message
+        assert "mailproxy's own" in refuse({file: text}, listeners)
+
+
+OWN = {"dovecot.cf": "}\n"}
+
+
+@pytest.mark.parametrize(
+    ("objects", "reason"),
+    [
+        ([], Reason.OVERRIDES_NOT_FOUND),
+        ([config_map_body("own", "elsewhere")], Reason.OVERRIDES_NOT_FOUND),
+        ([config_map_body("own", data=OWN)], Reason.OVERRIDES_INVALID),
+    ],
+)
+def test_finding_is_about_the_overrides_that_would_have_been_made(
+    objects: list[Body], reason: Reason
+) -> None:
+    finding = check(*objects)
+    assert finding is not None
+    assert (finding.condition, finding.reason) == (ConditionType.ACCEPTED, reason)
+    assert finding.object == ObjectRef("ConfigMap", "mail-overrides")
 
 
 def test_config_map_that_is_not_there_is_asked_for() -> None:
-    refusal = find_refusal(a_proxy(), None, {})
-    assert refusal is not None
-    assert refusal.reason == Reason.OVERRIDES_NOT_FOUND
-    assert "ConfigMap mail/own does not exist: make it" in refusal.message
-    assert "`spec.mailServer.overridesFrom`" in refusal.message
+    finding = check()
+    assert finding is not None
+    assert "ConfigMap mail/own does not exist. Create it, or" in finding.message
+    assert "`spec.mailServer.overridesFrom`" in finding.message
+
+
+@pytest.mark.parametrize("own", [[], [config_map_body("own", data=OWN)]])
+def test_message_says_what_happens_meanwhile(own: list[Body]) -> None:
+    overrides = child_body(a_proxy(), "ConfigMap", "mail-overrides")
+    kept, awaited = check(*own, overrides), check(*own)
+    assert kept is not None
+    assert awaited is not None
+    assert kept.message.endswith(" Until then ConfigMap mail-overrides stays as it is.")
+    effect = " ConfigMap mail-overrides is created then; a mail server that mounts it waits for it."
+    assert awaited.message.endswith(effect)
 
 
 def test_config_map_without_files_is_taken() -> None:
-    assert judge({}) is None
-    assert judge({}, data=None, binaryData=None) is None
+    assert refuse({}) == ""
+    assert refuse({}, data=None, binaryData=None) == ""
 
 
 def test_key_that_nothing_would_read_is_refused() -> None:
-    refusal = judge({"dovecot.conf": "", "dovecot.cf": "", "zz": ""})
-    assert refusal is not None
-    assert "holds dovecot.conf, zz, which nothing would read" in refusal.message
-    assert all(file in refusal.message for file in USER_FILES)
+    message = refuse({"dovecot.conf": "", "dovecot.cf": "", "zz": ""})
+    assert "ConfigMap mail/own has dovecot.conf, zz, which nothing would read" in message
+    assert all(file in message for file in USER_FILES)
 
 
 def test_binary_file_is_refused() -> None:
-    refusal = judge({}, binaryData={"user-patches.sh": "AA=="})
-    assert refusal is not None
-    assert "holds user-patches.sh as `binaryData`" in refusal.message
+    message = refuse({}, binaryData={"user-patches.sh": "AA=="})
+    assert "ConfigMap mail/own has user-patches.sh in `binaryData`" in message
 
 
 def test_children_of_any_mail_proxy_are_refused() -> None:
     body = config_map_body("own", data={"dovecot.cf": ""})
     body["metadata"]["labels"] = {MANAGED_BY_LABEL: MANAGER}
-    refusal = find_refusal(a_proxy(), read_config_map(body), {})
-    assert refusal is not None
-    assert "is made by mailproxy" in refusal.message
+    finding = check(body)
+    assert finding is not None
+    assert "ConfigMap mail/own is managed by mailproxy" in finding.message
 
 
 def test_files_are_kept_of_a_config_map_that_is_not_ours_only() -> None:
@@ -214,17 +250,15 @@ def test_files_are_kept_of_a_config_map_that_is_not_ours_only() -> None:
 def test_size_is_bounded_by_bytes_of_all_files_together() -> None:
     half = "#" + "é" * (MAX_BYTES // 4 - 1)  # two bytes each
     files = {"user-patches.sh": half + "\n", "postfix-main.cf": half + "\n"}
-    assert judge(files) is None
-    refusal = judge(files | {"dovecot.cf": "#"})
-    assert refusal is not None
-    assert f"holds {MAX_BYTES + 1} bytes, more than the {MAX_BYTES}" in refusal.message
+    assert refuse(files) == ""
+    message = refuse(files | {"dovecot.cf": "#"})
+    assert f"has {MAX_BYTES + 1} bytes, more than the limit of {MAX_BYTES}" in message
 
 
-def test_five_faults_are_told_and_the_rest_counted() -> None:
-    refusal = judge({"postfix-main.cf": "x\n" * 7, "dovecot.cf": "}\n"})
-    assert refusal is not None
-    assert refusal.message.count(" line ") == 5
-    assert refusal.message.endswith("; and 3 more")
+def test_five_problems_are_reported_and_the_rest_counted() -> None:
+    message = refuse({"postfix-main.cf": "x\n" * 7, "dovecot.cf": "}\n"})
+    assert message.count(" line ") == 5
+    assert ". And 3 more. " in message
 
 
 texts = st.text(st.characters(codec="utf-8"), max_size=40)
@@ -235,5 +269,4 @@ texts = st.text(st.characters(codec="utf-8"), max_size=40)
     listeners=st.sampled_from(Listeners),
 )
 def test_any_text_is_judged(files: dict[str, str], listeners: Listeners) -> None:
-    refusal = judge(files, listeners)
-    assert refusal is None or "\n" not in refusal.message
+    assert "\n" not in refuse(files, listeners)

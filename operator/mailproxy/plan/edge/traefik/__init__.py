@@ -1,1 +1,1 @@
-"""Traefik: static configuration, versions and routes."""
+"""Traefik: static configuration, versions, routes, and its words for a remedy."""

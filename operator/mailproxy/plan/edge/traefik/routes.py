@@ -1,11 +1,14 @@
 """IngressRouteTCP and ServersTransportTCP of a MailProxy."""
 
-from mailproxy.api.edge import ProxyProtocolField
+from mailproxy.api.edge import ProxyProtocolField, TraefikSpec
 from mailproxy.api.mailproxy import MailProxy
-from mailproxy.plan.edge.facts import RoutedPort
+from mailproxy.identity import Resource
+from mailproxy.plan.edge.model import RoutedPort
 from mailproxy.plan.metadata import Manifest, build_child, route_name, service_name
 
-TRAEFIK_API = "traefik.io/v1alpha1"
+GROUP, VERSION = "traefik.io", "v1alpha1"
+SERVERS_TRANSPORTS = Resource(GROUP, VERSION, "serverstransporttcps", "ServersTransportTCP")
+INGRESS_ROUTES = Resource(GROUP, VERSION, "ingressroutetcps", "IngressRouteTCP")
 INGRESS_CLASS_ANNOTATION = "kubernetes.io/ingress.class"
 
 
@@ -20,9 +23,9 @@ def build_route(proxy: MailProxy, port: RoutedPort) -> Manifest:
         "port": port.service.service_port,
         "nativeLB": False,
     }
-    protocol = proxy.spec.edge.proxy_protocol
-    if protocol.field == ProxyProtocolField.SERVICE:
-        backend["proxyProtocol"] = {"version": protocol.version}
+    settings = proxy.spec.edge.fields(TraefikSpec)
+    if settings.proxy_protocol_field == ProxyProtocolField.SERVICE:
+        backend["proxyProtocol"] = {"version": proxy.spec.edge.proxy_protocol.version}
     else:
         backend["serversTransport"] = proxy.name
     match = f"HostSNI(`{proxy.spec.hostname}`)" if port.by_hostname else "HostSNI(`*`)"
@@ -33,18 +36,18 @@ def build_route(proxy: MailProxy, port: RoutedPort) -> Manifest:
     if port.by_hostname:
         spec["tls"] = {"passthrough": True}
     name = route_name(proxy, port.service)
-    return _with_class(proxy, build_child(proxy, TRAEFIK_API, "IngressRouteTCP", name, spec=spec))
+    return _with_class(proxy, build_child(proxy, INGRESS_ROUTES, name, spec=spec))
 
 
 def build_servers_transport(proxy: MailProxy) -> Manifest:
     """ServersTransportTCP that sends the header; an empty `proxyProtocol` would be version 0."""
     spec = {"proxyProtocol": {"version": proxy.spec.edge.proxy_protocol.version}}
-    manifest = build_child(proxy, TRAEFIK_API, "ServersTransportTCP", proxy.name, spec=spec)
+    manifest = build_child(proxy, SERVERS_TRANSPORTS, proxy.name, spec=spec)
     return _with_class(proxy, manifest)
 
 
 def _with_class(proxy: MailProxy, manifest: Manifest) -> Manifest:
     # The annotation, as spec.ingressClassName came only with Traefik 3.7.
-    if name := proxy.spec.edge.ingress_class_name:
+    if name := proxy.spec.edge.fields(TraefikSpec).ingress_class_name:
         manifest["metadata"]["annotations"] = {INGRESS_CLASS_ANNOTATION: name}
     return manifest

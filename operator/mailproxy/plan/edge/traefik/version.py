@@ -3,9 +3,10 @@
 import re
 
 from mailproxy.observed.pod import Pod
-from mailproxy.plan.edge.traefik.static_config import find_entry_points
+from mailproxy.plan.edge.traefik.static_config import read_entry_points
 
 _TAG = re.compile(r"v?(?P<version>[0-9]+(\.[0-9]+){1,2})([-+].*)?")
+
 BROKEN_VERSION = "3.5.2"  # sends its own addresses in the header (Traefik issue 12055)
 FIRST_WITH_TRANSPORT = (3, 5, 3)  # older ones ignore `proxyProtocol` of a ServersTransportTCP
 
@@ -21,7 +22,7 @@ def find_version(pod: Pod) -> str:
     for container in pod.containers:
         repository, _, tag = container.image.split("@")[0].rpartition(":")
         is_traefik = repository.rsplit("/", 1)[-1] == "traefik"
-        if is_traefik or find_entry_points([container]):
+        if is_traefik or read_entry_points([container]):
             if match := _TAG.fullmatch(tag):
                 return match["version"]
             break

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from itertools import permutations
 
 import pytest
+from tests.unit.plan.edge.test_edge import edge_reason
 from tests.unit.worlds import (
     CHART_ENTRY_POINTS,
     Body,
@@ -15,11 +16,12 @@ from tests.unit.worlds import (
 )
 
 from mailproxy.api.reasons import Reason
+from mailproxy.plan.edge.model import EdgeFacts
 
 
 def entry_points(*containers: Body) -> dict[str, int] | None:
     edge = discover(mail_proxy(), [service_body(), pod_body(containers=list(containers))])
-    return None if edge.entry_points is None else dict(edge.entry_points)
+    return None if edge.facts.entry_points is None else dict(edge.facts.entry_points)
 
 
 def of_arguments(*args: str, env: Sequence[Body] = ()) -> dict[str, int] | None:
@@ -68,7 +70,7 @@ def test_entry_point_is_found_in_every_spelling_of_its_flag(arguments: list[str]
         ["-configFile=/etc/traefik.yaml", "--entrypoints.smtp.address=:2525"],
     ],
 )
-def test_edge_whose_arguments_tell_no_tcp_entry_point_is_unknown(arguments: list[str]) -> None:
+def test_edge_whose_arguments_name_no_tcp_entry_point_is_unknown(arguments: list[str]) -> None:
     assert of_arguments(*arguments) is None
 
 
@@ -126,17 +128,17 @@ def test_two_pods_that_disagree_give_all_entry_points_whatever_their_order() -> 
     )
     unknown = pod_body("traefik-c", args=["--configfile=/x"])
     found = {
-        tuple((discover(mail_proxy(), [service_body(), *pods]).entry_points or {}).items())
+        tuple((discover(mail_proxy(), [service_body(), *pods]).facts.entry_points or {}).items())
         for pods in permutations([old, new, unknown])
     }
     assert found == {(("smtp", 2525), ("imaps", 2993))}
 
 
-def test_finished_pods_tell_nothing() -> None:
+def test_finished_pods_are_not_read() -> None:
     pods = [pod_body("a", phase="Failed"), pod_body("b", phase="Succeeded", image="traefik:v3.5.2")]
     edge = discover(mail_proxy(), [service_body(), *pods])
-    assert (edge.pods, edge.entry_points, edge.versions) == ((), None, ())
-    assert edge.problem == Reason.NO_PROXY_PODS
+    assert (edge.pods, edge.facts) == ((), EdgeFacts(entry_points=None, versions=()))
+    assert edge_reason(mail_proxy(), [service_body(), *pods]) == Reason.NO_PROXY_PODS
 
 
 @pytest.mark.parametrize(
@@ -168,13 +170,13 @@ def test_version_comes_from_the_tag_else_from_the_label(
     labels = {"app.kubernetes.io/name": "traefik", "app.kubernetes.io/version": label}
     service = service_body(selector={"app.kubernetes.io/name": "traefik"})
     edge = discover(mail_proxy(), [service, pod_body(image=image, labels=labels)])
-    assert edge.versions == ((version,) if version else ())
+    assert edge.facts.versions == ((version,) if version else ())
 
 
 def test_version_is_that_of_the_container_which_is_traefik() -> None:
     sidecar = container_body(image="example.com/log-shipper:v3.5.2", args=[], ports=[])
     pod = pod_body(containers=[sidecar, container_body(image="traefik:v3.7.9")])
-    assert discover(mail_proxy(), [service_body(), pod]).versions == ("3.7.9",)
+    assert discover(mail_proxy(), [service_body(), pod]).facts.versions == ("3.7.9",)
 
 
 @pytest.mark.parametrize(
@@ -182,25 +184,27 @@ def test_version_is_that_of_the_container_which_is_traefik() -> None:
     [("traefik:v3.5.2", True), ("traefik:v3.5.1", False), ("traefik:v3.5.3", False)],
 )
 def test_only_the_one_broken_version_is_refused(image: str, is_broken: bool) -> None:
-    edge = discover(mail_proxy(), [service_body(), pod_body(image=image)])
-    assert (edge.problem == Reason.TRAEFIK_PROXY_PROTOCOL_BUG) is is_broken
+    reason = edge_reason(mail_proxy(), [service_body(), pod_body(image=image)])
+    assert reason == (Reason.TRAEFIK_PROXY_PROTOCOL_BUG if is_broken else Reason.DISCOVERED)
 
 
 def test_one_broken_pod_of_several_is_enough() -> None:
     pods = [pod_body("a", image="traefik:v3.7.9"), pod_body("b", image="traefik:v3.5.2")]
-    edge = discover(mail_proxy(), [service_body(), *pods])
-    assert (edge.problem, edge.has_pods) == (Reason.TRAEFIK_PROXY_PROTOCOL_BUG, True)
+    objects = [service_body(), *pods]
+    assert edge_reason(mail_proxy(), objects) == Reason.TRAEFIK_PROXY_PROTOCOL_BUG
+    assert discover(mail_proxy(), objects).has_pods
 
 
-def test_version_of_another_proxy_is_none_of_our_business() -> None:
-    edge = {"type": "Generic", "serviceName": "traefik"}
-    found = discover(mail_proxy(edge=edge), [service_body(), pod_body(image="traefik:v3.5.2")])
-    assert (found.versions, found.entry_points, found.problem) == ((), None, None)
+def test_version_of_another_proxy_does_not_matter() -> None:
+    proxy = mail_proxy(edge={"type": "Generic", "serviceName": "traefik"})
+    objects = [service_body(), pod_body(image="traefik:v3.5.2")]
+    assert discover(proxy, objects).facts == EdgeFacts(entry_points=None, versions=())
+    assert edge_reason(proxy, objects) == Reason.DISCOVERED
 
 
-def test_chart_of_the_rig_is_found_whole() -> None:
+def test_all_entry_points_of_the_chart_are_found() -> None:
     edge = discover(mail_proxy(), [service_body(), pod_body()])
-    assert edge.entry_points == CHART_ENTRY_POINTS
+    assert edge.facts.entry_points == CHART_ENTRY_POINTS
     assert edge.exposed == {25: 2525, 587: 2587, 465: 2465, 143: 2143, 993: 2993}
 
 
@@ -214,13 +218,13 @@ def test_chart_of_the_rig_is_found_whole() -> None:
         ("traefik:3.5", False),  # any of its patches
         ("traefik:v3.5.3", False),
         ("traefik:v3.10.0", False),
-        ("traefik:latest", False),  # unknown is a legal answer
+        ("traefik:latest", False),  # unknown is a valid answer
     ],
 )
-def test_a_servers_transport_needs_a_traefik_that_knows_it(image: str, is_too_old: bool) -> None:
+def test_servers_transport_needs_a_traefik_that_knows_it(image: str, is_too_old: bool) -> None:
     bodies = [service_body(), pod_body(image=image)]
-    transport = {"proxyProtocol": {"field": "ServersTransport"}}
-    found = discover(mail_proxy(edge=transport), bodies)
-    assert (found.problem == Reason.TRAEFIK_TOO_OLD) is is_too_old
-    assert found.has_pods
-    assert discover(mail_proxy(), bodies).problem is None
+    proxy = mail_proxy(edge={"traefik": {"proxyProtocolField": "ServersTransport"}})
+    expected = Reason.TRAEFIK_TOO_OLD if is_too_old else Reason.DISCOVERED
+    assert edge_reason(proxy, bodies) == expected
+    assert discover(proxy, bodies).has_pods
+    assert edge_reason(mail_proxy(), bodies) == Reason.DISCOVERED
