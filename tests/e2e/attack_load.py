@@ -19,7 +19,7 @@ from tests.e2e.relay_attempt import AttackingPod, build_attempt
 from tests.e2e.services import POSTFIX, proxy_port
 from tests.e2e.wrong_headers import WRONG_HEADERS, valid_headers
 
-FUZZ = int(os.environ.get("FUZZ", "500"))  # random changes for each port
+FUZZ = int(os.environ.get("FUZZ", "100"))  # random changes for each port
 SEED = int(os.environ.get("FUZZ_SEED") or random.SystemRandom().randrange(2**32))
 REPEAT = f"repeat with FUZZ={FUZZ} FUZZ_SEED={SEED}"
 
@@ -31,8 +31,8 @@ TIMEOUT_SECONDS = 8.0  # postscreen delays the greeting of new clients by six
 PATIENCE_SECONDS = 60.0  # more than a server needs that waits for nothing
 CONNECTIONS = 55  # of a single client, of which Postfix serves 50 at a time
 SINGLE_CLIENT = "10.204.255.7"  # PERMIT_DOCKER=host lets it relay, then without a limit
-LOG_SECONDS = 30.0
-START_SECONDS = 30.0
+LOG_SECONDS = 60.0
+START_SECONDS = 60.0
 LOGINS = ("imap-login", "pop3-login", "managesieve-login")
 REUSE = {"2.3": "service_count = 0", "2.4": "restart_request_count = unlimited"}
 SPARE_LOGINS = 2  # processes of each kind that wait for clients

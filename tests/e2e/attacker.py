@@ -87,7 +87,7 @@ class Plan:
     attacks: list[Attack]
     concurrency: int = CONCURRENCY
     patience: float = 0.5
-    timeout: float = 15.0
+    timeout: float = 60.0
     together: bool = False
 
 

@@ -1,19 +1,17 @@
 """A cluster with the operator for all tests here, and one without IPv4 for a few."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 
 import pytest
 
-from tests.cluster.addresses import DUAL_STACK, IPV6_ONLY
 from tests.cluster.cluster import Cluster, prepare
-from tests.cluster.operator import install_operator
 from tests.cluster.programs import find_obstacle
 from tests.cluster.scene import Scene
 from tests.cluster.workloads import NAME
 from tests.controlplane.gomod import ToolError
+from tests.e2e.clusters import CLUSTERS, Clusters
 from tests.e2e.header_capture import HeaderCapture
 from tests.e2e.modes import (
     MODES,
@@ -29,9 +27,7 @@ from tests.e2e.report import REPORT, Report
 from tests.e2e.sessions import MailClient
 from tests.e2e.trust_latency import TrustLatency, measure_trust_latency
 
-NUMBER = int(os.environ.get("MAILPROXY_E2E_CLUSTER", "2"))  # `make cluster` is 1
 REPLICA_INDEX = 80  # of LoadBalancer addresses
-IPV6_NUMBER = NUMBER + 100  # concurrent runs may use the next numbers
 CLUSTER_FIXTURES = {"cluster", "ipv6_cluster", "latency_mode", "network"}  # and parameters
 STANDARD_MODES = (  # parameters
     "scene",
@@ -59,7 +55,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     """Build what is missing: here no test's timeout applies, and progress is not captured."""
     if session.config.option.collectonly or find_obstacle():
         return
-    if any(CLUSTER_FIXTURES & set(getattr(item, "fixturenames", ())) for item in session.items):
+    if any(CLUSTER_FIXTURES & set(_fixtures(item)) for item in session.items):
         try:
             prepare()
         except ToolError as error:
@@ -73,33 +69,35 @@ def report(pytestconfig: pytest.Config) -> Report:
 
 
 @pytest.fixture(scope="session")
-def cluster(pytestconfig: pytest.Config) -> Iterator[Cluster]:
-    """A cluster with the operator, installed as README says."""
-    with start(pytestconfig, NUMBER) as running:
-        yield running
-
-
-@pytest.fixture(scope="session")
-def ipv6_cluster(pytestconfig: pytest.Config) -> Iterator[Cluster]:
-    """Another one without IPv4; it starts when a test first needs it."""
-    with start(pytestconfig, IPV6_NUMBER, IPV6_ONLY) as running:
-        yield running
-
-
-@contextmanager
-def start(
-    config: pytest.Config, number: int, families: tuple[int, ...] = DUAL_STACK
-) -> Iterator[Cluster]:
-    """A cluster with the operator; without one the test is skipped, or fails if CI is set."""
+def clusters(request: pytest.FixtureRequest) -> Iterator[Clusters]:
+    """Clusters; where none can run, the test is skipped, or fails if CI is set."""
     if obstacle := find_obstacle():
         if os.environ.get("CI") == "true":
             pytest.fail(f"{obstacle} (no test may be skipped with CI=true)", pytrace=False)
         pytest.skip(obstacle)
-    if error := config.stash.get(PREPARATION_ERROR, None):
+    if error := request.config.stash.get(PREPARATION_ERROR, None):
         pytest.fail(str(error), pytrace=False)
-    with Cluster(number, families) as running:
-        install_operator(running)
-        yield running
+    with Clusters() as clusters:
+        used = {name for item in request.session.items for name in _fixtures(item)}
+        for name in used & CLUSTERS.keys():
+            clusters.start(name)
+        yield clusters
+
+
+@pytest.fixture(scope="session")
+def cluster(clusters: Clusters) -> Cluster:
+    """A cluster with IPv4 and IPv6."""
+    return clusters.start("cluster").result()
+
+
+@pytest.fixture(scope="session")
+def ipv6_cluster(clusters: Clusters) -> Cluster:
+    """One without IPv4."""
+    return clusters.start("ipv6_cluster").result()
+
+
+def _fixtures(item: pytest.Item) -> Sequence[str]:
+    return getattr(item, "fixturenames", ())
 
 
 @pytest.fixture(scope="module")

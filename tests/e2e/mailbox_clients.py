@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-TIMEOUT_SECONDS = 15.0  # for each answer
+TIMEOUT_SECONDS = 60.0  # for each answer
 
 
 @dataclass

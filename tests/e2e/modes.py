@@ -19,7 +19,7 @@ SEPARATE = [mode for mode in MODES if mode[1] == "Separate"]
 REPLICA_MODES = pytest.mark.parametrize("replica_mode", SEPARATE, ids="-".join)
 FAMILIES = pytest.mark.parametrize("family", [0, 1], ids=["IPv4", "IPv6"])  # index of an address
 GREETING_SECONDS = 20.0  # postscreen delays that of a new client by 6 s
-POSTSCREEN_SECONDS = 90.0
+POSTSCREEN_SECONDS = 120.0
 
 
 class Scenes:

@@ -22,7 +22,7 @@ from tests.e2e.services import DOVECOT, proxy_port
 from tests.e2e.sessions import PROTOCOLS
 
 SENDER = "forger@evil.example"
-LOG_SECONDS = 15.0
+LOG_SECONDS = 60.0
 FOREIGN_RECIPIENT = "recipient@elsewhere.example"  # not of the server's domains
 
 

@@ -32,12 +32,12 @@ from tests.e2e.services import SERVICES, proxy_port
 REPLACEMENTS = int(os.environ.get("REPLACEMENTS", "3"))  # for each mail server
 REPLICAS = {"replicas": 2, "drain_seconds": 10}  # of Traefik, if its pods are replaced
 SETTLE_SECONDS = 120.0
-LOG_SECONDS = 15.0
+LOG_SECONDS = 60.0
 CLIENT_SECONDS = 60  # for each answer: the least that mail programs grant
 # Traefik stays silent on a connection that it has accepted before it had routes, so that a client
 # has to try again. If it never waits longer, it may never be greeted: the server starts a process
 # for each connection, also for those that were given up.
-SHORTEST_PATIENCE, PATIENCE_GROWTH = 0.2, 1.5
+SHORTEST_PATIENCE, GROWTH = 0.2, 1.5
 REJECTION_PATIENCE, REJECTION_PAUSE = 3.0, 0.03  # each connection costs Dovecot a process
 POLL_SECONDS = 0.01
 # Not the pods that `build_pod` adds to the edge.
@@ -109,7 +109,7 @@ def replace_pod(scene: Scene, name: str, times: Times, pool: Executor) -> str:
     known, since = find_edge_pods(scene), scene.log_size()
     old = addresses_of(known[name])
     scene.cluster.api.delete("Pod", name, scene.edge)
-    times.rejections.append(pool.submit(time_rejection, scene, name, old))
+    times.rejections.append(pool.submit(time_rejection, scene, name, old, since))
 
     def find_new_pod() -> Manifest | None:
         pods = find_edge_pods(scene)
@@ -125,9 +125,10 @@ def replace_pod(scene: Scene, name: str, times: Times, pool: Executor) -> str:
     return new
 
 
-def find_reload(scene: Scene, address: str, since: int) -> float:
-    """When (`time.time`) the watcher logged that Dovecot had reloaded with this address added."""
-    pattern = re.compile(rf"mailproxy: .*added: .*\b{re.escape(address)}\b.*Dovecot has reloaded")
+def find_reload(scene: Scene, address: str, since: int, change: str = "added") -> float:
+    """When (`time.time`) the watcher logged that Dovecot had reloaded after this change."""
+    words = rf"trusted proxies {change}: [^;]*\b{re.escape(address)}\b.*Dovecot has reloaded"
+    pattern = re.compile(f"mailproxy: .*{words}")
 
     def find() -> list[float]:
         lines = scene.log_lines(since=since)
@@ -149,20 +150,29 @@ def read_reloads(scene: Scene, since: int) -> list[Interval]:
 
 def time_first_login(address: str) -> float:
     """Seconds until a login through the edge pod with this address succeeds."""
-    began, patience = time.monotonic(), SHORTEST_PATIENCE
+    began, patience, pause = time.monotonic(), SHORTEST_PATIENCE, POLL_SECONDS
 
     def is_accepted() -> bool:
-        nonlocal patience
+        nonlocal patience, pause
         greeting = read_greeting(address, IMAP.port, patience)
-        patience *= PATIENCE_GROWTH if greeting == "silent" else 1
-        return greeting == "greeted" and not log_in(address, IMAP.port)
+        if greeting == "greeted":
+            return not log_in(address, IMAP.port)
+        if greeting == "silent":
+            patience *= GROWTH
+        else:
+            time.sleep(pause)
+            pause = min(pause * GROWTH, 1.0)
+        return False
 
     wait_for(is_accepted, SETTLE_SECONDS, f"a login through {address}", interval=POLL_SECONDS)
     return time.monotonic() - began
 
 
-def time_rejection(scene: Scene, pod: str, addresses: Sequence[str]) -> float:
-    """Seconds from the end of a pod until its old addresses are rejected, whoever has them then."""
+def time_rejection(scene: Scene, pod: str, addresses: Sequence[str], since: int) -> float:
+    """Seconds from the end of a pod until its old addresses are rejected, whoever has them then.
+
+    Returns when the watcher has logged it, too.
+    """
 
     def is_gone() -> bool:
         pods = scene.cluster.api.list("Pod", scene.edge, labels=TRAEFIK)
@@ -172,8 +182,9 @@ def time_rejection(scene: Scene, pod: str, addresses: Sequence[str]) -> float:
     wait_for(is_gone, SETTLE_SECONDS, f"the end of {pod}", interval=POLL_SECONDS)
     began = time.monotonic()
     with ThreadPoolExecutor(len(addresses)) as pool:
-        ends = pool.map(lambda address: find_rejection(scene, address), addresses)
-        return max(ends) - began
+        ends = list(pool.map(lambda address: find_rejection(scene, address), addresses))
+    find_reload(scene, addresses[0], since, "removed")
+    return max(ends) - began
 
 
 def find_rejection(scene: Scene, address: str) -> float:
@@ -201,7 +212,7 @@ def _wait_until_closed(scene: Scene, source: str) -> float:
     [server] = [a for a in addresses_of(scene.mail_pod()) if (":" in a) == family]
     client = "2001:db8::7" if family else "198.51.100.7"
     ends = Endpoint(client, 4000), Endpoint(server, service.port)
-    patience = [REJECTION_PATIENCE, PATIENCE_GROWTH, REJECTION_PAUSE]
+    patience = [REJECTION_PATIENCE, GROWTH, REJECTION_PAUSE]
     task = [source, server, proxy_port(service, scene), version_2(*ends).hex(), *patience]
     command = scene.cluster.in_network(sys.executable, "-I", "-c", _CONNECT, json.dumps(task))
     answer = subprocess.run(command, capture_output=True, text=True, timeout=SETTLE_SECONDS)

@@ -19,7 +19,7 @@ from tests.e2e.server_log import LoggedClient
 from tests.e2e.services import SERVICES
 from tests.e2e.smtp_client import Tls
 
-LOG_SECONDS = 15.0
+LOG_SECONDS = 60.0
 OUTSIDER = "someone@example.org"
 PROTOCOLS = {
     Daemon.IMAP_LOGIN: "imap",

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import ip_address
 
-TIMEOUT_SECONDS = 20  # for each answer; postscreen lets a new client wait for 6 s
+TIMEOUT_SECONDS = 60  # for each answer
 
 # `<-  250 Ok`; over TLS `<~  250 Ok`; a refusal is `<** 554 No` or `<~* 554 No`
 _REPLY = re.compile(r"^<[-~*][ *] (\d{3})(?: (.*))?$", re.MULTILINE)

@@ -29,8 +29,8 @@ from tests.e2e.relay_attempt import (
 )
 from tests.e2e.services import POSTFIX, proxy_port
 
-LOG_SECONDS = 15.0
-GREET_SECONDS = 10.0  # postscreen delays the greeting of new clients by six
+LOG_SECONDS = 60.0
+GREET_SECONDS = 60.0  # postscreen delays the greeting of new clients by six
 NETWORK_LABELS = {"app.kubernetes.io/name": "docker-mailserver-network"}
 # What mailproxy sets for mail to port 25, as `postconf -P` names it.
 RESTRICTIONS = "^(12525|smtp|smtpd|smtpd-proxy)/[a-z]+/(mynetworks|smtpd_relay_restrictions)"

@@ -17,11 +17,11 @@ from tests.e2e.report import Report
 from tests.e2e.services import proxy_ports
 from tests.e2e.sessions import MailClient, check_ports
 
-Choice = tuple[str, int]  # field and version of `edge.proxyProtocol`
+Choice = tuple[str, int]  # `edge.traefik.proxyProtocolField`, `edge.proxyProtocol.version`
 DEFAULT: Choice = ("Service", 2)
-# The version changes each time, so that the headers show when Traefik has applied a choice. All
-# other tests run with the default, which is restored.
-CHOICES: list[Choice] = [("ServersTransport", 1), ("ServersTransport", 2), ("Service", 1)]
+# Field and version are independent, so that two choices prove both values of each. All other tests
+# run with the default, which comes last.
+CHOICES: list[Choice] = [("ServersTransport", 1), DEFAULT]
 SETTLE_SECONDS = 60.0
 CAPTURE_SECONDS = 3.0
 
@@ -53,14 +53,16 @@ def choose_everywhere(scenes: list[Scene], choice: Choice, header_capture: Heade
 
 def choose(scene: Scene, choice: Choice, header_capture: HeaderCapture) -> None:
     """Change the MailProxy, and return when every port gets the header of that version."""
-    proxy = scene.cluster.api.get("MailProxy", "mail", scene.mail)
-    present = proxy["spec"]["edge"]["proxyProtocol"]
+    edge = scene.cluster.api.get("MailProxy", "mail", scene.mail)["spec"]["edge"]
+    present = (
+        edge.get("traefik", {}).get("proxyProtocolField", DEFAULT[0]),
+        edge["proxyProtocol"]["version"],
+    )
     field, version = choice
-    if present == {"field": field, "version": version}:
+    if present == choice:
         return
-    if present["version"] == version:  # the change would not be visible
-        choose(scene, (field, 3 - version), header_capture)
-    change = {"proxyProtocol": {"field": field, "version": version}}
+    assert present[1] != version, "the headers would not show when it is in effect"
+    change = {"traefik": {"proxyProtocolField": field}, "proxyProtocol": {"version": version}}
     scene.cluster.api.merge_patch("MailProxy", "mail", {"spec": {"edge": change}}, scene.mail)
     expected = dict.fromkeys(proxy_ports(scene), version)
     wait_for(

@@ -11,7 +11,7 @@ from tests.e2e.report import Report
 
 USER = "203.0.113.9"
 FOLLOW_SECONDS = 110.0  # the kubelet's period, at worst
-LOG_SECONDS = 15.0
+LOG_SECONDS = 60.0
 
 
 def read_webmails(scene: Scene) -> set[str]:

@@ -16,7 +16,7 @@ from tests.e2e.sessions import check_outside_client
 from tests.e2e.trust_latency import find_mounted, read_trusted
 
 UNTRUSTED = "untrusted"
-POLICY_SECONDS = 10.0
+POLICY_SECONDS = 60.0
 
 
 @pytest.fixture(scope="module", params=SEPARATE, ids="-".join)

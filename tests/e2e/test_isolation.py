@@ -18,8 +18,8 @@ from tests.e2e.services import proxy_ports
 
 NORMAL_PORTS = [service.port for service in MAIL_SERVICES]
 OTHER_PORT = 8000  # of another program in the mail server's pod
-POLICY_SECONDS = 10.0
-PROBE_SECONDS = 30.0
+POLICY_SECONDS = 60.0
+PROBE_SECONDS = 60.0
 OTHER_POD = "other-pod"
 OTHERS = (
     "pod of the mail server's namespace",

@@ -27,7 +27,7 @@ from tests.e2e.trust_change import (
 
 INDEX = 70  # of LoadBalancer addresses
 UNPROTECTED = "only a NetworkPolicy protects the PROXY ports"
-BAN_SECONDS = 30.0
+BAN_SECONDS = 60.0
 BANNED = "203.0.113.50"
 
 

@@ -18,7 +18,7 @@ from tests.cluster.workloads import PROXY_LABELS, build_pod
 from tests.controlplane.api import wait_for
 from tests.e2e.client_load import IdleSession
 from tests.e2e.modes import REPLICA_MODES, SEPARATE, Mode, Scenes, chosen_modes
-from tests.e2e.replacement import IMAP, addresses_of, find_edge_pods, time_first_login
+from tests.e2e.replacement import IMAP, addresses_of, find_edge_pods, log_in, time_first_login
 from tests.e2e.report import Report
 from tests.e2e.trust_change import change_labels
 
@@ -26,6 +26,7 @@ CHANGES = int(os.environ.get("CHANGES", "10"))
 FIRST_CHANGES = 10  # to warm up
 JOINING_POD = "joining-pod"
 MEMORY_KIB = 500
+REST_SECONDS = 2.0
 pytestmark = pytest.mark.timeout(600 + CHANGES * 5)
 
 
@@ -75,9 +76,9 @@ def run_changes(scene: Scene) -> Result:
     scene.pod_addresses(scene.edge, JOINING_POD)
     with IdleSession(survivor, IMAP.port) as session:
         change_often(scene, FIRST_CHANGES)
-        first = measure(scene)
+        first = measure_at_rest(scene, survivor)
         change_often(scene, CHANGES)
-        last = measure(scene)
+        last = measure_at_rest(scene, survivor)
         is_alive = session.is_alive()
     scene.cluster.api.delete("Pod", JOINING_POD, scene.edge)
     return Result(first, last, is_alive)
@@ -96,6 +97,21 @@ def change_often(scene: Scene, count: int) -> None:
 
 def has_reloaded(read: Callable[[], str]) -> bool:
     return "Dovecot has reloaded" in read()
+
+
+def measure_at_rest(scene: Scene, survivor: str) -> Footprint:
+    """The resources after a login, as soon as no process is coming or going."""
+    assert not log_in(survivor, IMAP.port)
+    before = measure(scene)
+
+    def find_rest() -> Footprint | None:
+        nonlocal before
+        last, before = before, measure(scene)
+        return before if (last.processes, last.paths) == (before.processes, before.paths) else None
+
+    found = wait_for(find_rest, SETTLE_SECONDS, lambda: before, interval=REST_SECONDS)
+    assert found
+    return found
 
 
 def measure(scene: Scene) -> Footprint:
@@ -141,5 +157,6 @@ for name in ("dovecot", "mailproxy-watcher"):
 folders = ["/etc/mailproxy", "/run/dovecot", "/tmp"]
 paths = [str(path) for folder in folders for path in sorted(pathlib.Path(folder).rglob("*"))]
 paths = [path for path in paths if "/.." not in path]  # versions of a mounted ConfigMap
+paths = [path for path in paths if not path.rpartition("/")[2].isdigit()]  # of login processes
 print(json.dumps({"processes": processes, "files": files, "memory": memory, "paths": paths}))
 """

@@ -17,7 +17,7 @@ from tests.e2e.sessions import MailClient, check_ports
 INDEX = 60  # of LoadBalancer addresses
 CHILD_KINDS = {"ConfigMap", "IngressRouteTCP", "NetworkPolicy", "Service"}
 LABEL = "app.kubernetes.io/managed-by"
-GONE_SECONDS = 30.0
+GONE_SECONDS = 120.0
 
 
 def find_children(scene: Scene, uid: str) -> list[str]:

@@ -27,7 +27,7 @@ HOSTNAMES = {"2.3": "mail.example.com", "2.4": "mail.example.net"}  # by version
 WRONG_NAMES = {"wrong name": "mail.example.org", "no name": ""}
 TLS_PORTS = (PortName.SUBMISSIONS, PortName.IMAPS, PortName.POP3S)
 OWN_CERTIFICATE = "/etc/dms/tls/cert"  # in the mail server
-ROUTE_SECONDS = 60.0
+ROUTE_SECONDS = 120.0
 PEM = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----\n", re.DOTALL)
 
 

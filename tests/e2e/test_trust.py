@@ -34,6 +34,6 @@ def test_status_shows_that_headers_of_the_running_edge_are_accepted(scene: Scene
 
     def find_accepted() -> set[str]:
         proxies = scene.status()["proxies"]
-        return {proxy["pod"] for proxy in proxies if proxy.get("believed")}
+        return {proxy["pod"] for proxy in proxies if proxy.get("headerAccepted")}
 
     wait_for(lambda: find_accepted() == traefik, SETTLE_SECONDS, scene.status)

@@ -16,7 +16,7 @@ from tests.e2e.replacement import CLIENT_SECONDS
 JOINING_POD = "joining-pod"
 IMAP_PORT, SUBMISSION_PORT = 10143, 10587
 FIRST_PROBE_SECONDS = 60.0
-FAIL2BAN_SECONDS = 40.0
+FAIL2BAN_SECONDS = 120.0
 JAILS = ("postfix", "dovecot")
 PROBE_SECONDS = 110.0  # a command in a pod may take 120
 

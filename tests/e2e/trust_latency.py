@@ -10,7 +10,7 @@ from tests.cluster.workloads import PROXY_LABELS, build_pod
 from tests.controlplane.api import wait_for
 
 NEW_POD = "new-edge-pod"
-AT_ONCE_SECONDS = 10.0  # without a volume refresh the kubelet takes up to 90
+AT_ONCE_SECONDS = 30.0  # without a volume refresh the kubelet takes up to 90
 
 
 @dataclass(frozen=True)
